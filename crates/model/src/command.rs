@@ -1,0 +1,150 @@
+//! What a face asks of the node, and what it answers.
+
+use crate::{
+    Body, ConversationId, Delivery, MessageId, Name, PeerId, PeerView, Status, StatusView,
+    VerifyView,
+};
+use std::net::SocketAddr;
+
+/// What a face asks of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Describe the node.
+    Status,
+    /// Describe everybody known or near.
+    Peers,
+    /// Find the one peer that a name, tag, id or `name~tag` means.
+    Resolve(String),
+    /// Send a message. It is answered once the message is on disk.
+    Send {
+        /// To whom.
+        to: ConversationId,
+        /// What.
+        body: Body,
+        /// Chosen by the face so that a repeated request sends once.
+        client_id: Option<String>,
+    },
+    /// We are typing to a peer.
+    Typing(PeerId),
+    /// Messages of a peer up to this sequence number were shown to the person.
+    MarkRead(PeerId, u64),
+    /// Take a new name.
+    Rename(Name),
+    /// Change the availability.
+    SetStatus(Status),
+    /// Dial these addresses, whoever answers there.
+    Connect(Vec<SocketAddr>),
+    /// Show a safety number, and with a number compare it.
+    Verify {
+        /// With whom.
+        peer: PeerId,
+        /// The number the other person reads out.
+        number: Option<String>,
+    },
+    /// Keep this contact as they are although somebody else uses their name.
+    KeepName(PeerId),
+    /// Let nothing of this person through any more.
+    Block(PeerId),
+    /// Undo a block.
+    Unblock(PeerId),
+    /// Accept a stranger's request.
+    Accept(PeerId),
+    /// Remove a person and everything exchanged with them.
+    Forget(PeerId),
+}
+
+/// What the engine answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Done, nothing to show.
+    Done,
+    /// The node.
+    Status(Box<StatusView>),
+    /// Everybody.
+    Peers(Vec<PeerView>),
+    /// The one peer meant or changed.
+    Peer(Box<PeerView>),
+    /// The message is on disk.
+    Sent {
+        /// Its id.
+        id: MessageId,
+        /// Whom it goes to.
+        to: PeerId,
+        /// How far it has come.
+        state: Delivery,
+    },
+    /// A safety number.
+    Verify(VerifyView),
+}
+
+/// A refused command: a stable code, what failed and what to do, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// Stable, for programs.
+    pub problem: Problem,
+    /// For people.
+    pub detail: String,
+    /// The peers an ambiguous name may mean.
+    pub candidates: Vec<PeerId>,
+}
+
+/// The stable reasons for refusing a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Problem {
+    /// Nobody by that name, tag or id.
+    NoSuchPeer,
+    /// More than one; the candidates are listed.
+    AmbiguousName,
+    /// The id has a typo.
+    BadId,
+    /// The peer is blocked.
+    Blocked,
+    /// Somebody else uses this verified contact's name; decide first.
+    NameCollision,
+    /// The safety number is another one.
+    NumberMismatch,
+    /// Over a limit.
+    TooLong,
+    /// Not a valid value.
+    BadValue,
+    /// The message is not there, or not ours to change.
+    NoSuchMessage,
+    /// The outbox for this contact is full.
+    OutboxFull,
+    /// The disk did not take it; nothing was sent.
+    Storage,
+    /// That is ourselves.
+    Oneself,
+}
+
+impl Problem {
+    /// The code in `application/problem+json`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoSuchPeer => "no_such_peer",
+            Self::AmbiguousName => "ambiguous_name",
+            Self::BadId => "bad_id",
+            Self::Blocked => "blocked",
+            Self::NameCollision => "name_collision",
+            Self::NumberMismatch => "number_mismatch",
+            Self::TooLong => "too_long",
+            Self::BadValue => "bad_value",
+            Self::NoSuchMessage => "no_such_message",
+            Self::OutboxFull => "outbox_full",
+            Self::Storage => "storage",
+            Self::Oneself => "oneself",
+        }
+    }
+}
+
+impl Refusal {
+    /// A refusal without candidates.
+    pub fn new(problem: Problem, detail: impl Into<String>) -> Self {
+        Self {
+            problem,
+            detail: detail.into(),
+            candidates: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What happens, as the event stream tells it.
+
+use crate::{MessageView, PeerId, PeerView};
+use serde::{Deserialize, Serialize};
+
+/// One line of `hallway tail --json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The durable cursor: `tail --since` with it shows every later change to messages.
+    pub event: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A message is new or changed: text, reactions or how far it has come.
+    Message {
+        /// The message as it is now.
+        message: Box<MessageView>,
+        /// It was not there before.
+        new: bool,
+    },
+    /// A person came, went or changed.
+    Peer {
+        /// As they are now.
+        peer: Box<PeerView>,
+    },
+    /// A person was forgotten, or their announcement is gone.
+    PeerGone {
+        /// Who.
+        id: PeerId,
+    },
+    /// A person is typing, or stopped.
+    Typing {
+        /// Who.
+        id: PeerId,
+        /// Typing now.
+        typing: bool,
+    },
+    /// A stranger's first message waits for a decision.
+    Request {
+        /// Who.
+        peer: Box<PeerView>,
+    },
+    /// Somebody proved a key of their own under the name of a contact.
+    NameCollision {
+        /// The contact whose name it is.
+        contact: Box<PeerView>,
+        /// The newcomer.
+        newcomer: Box<PeerView>,
+    },
+    /// Something the user should know, such as a full disk.
+    Notice {
+        /// A stable name.
+        code: String,
+        /// What it is and what to do.
+        detail: String,
+    },
+}

@@ -1,0 +1,7 @@
+//! The sans-IO protocol engine of Hallway.
+//!
+//! Nothing here reads a clock, a socket, a file or a random source: time, bytes and entropy are
+//! arguments. The wire protocol is specified in `PROTOCOL.md` beside this crate.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
+
+pub mod handshake;

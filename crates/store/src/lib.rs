@@ -1,0 +1,5 @@
+//! The encrypted SQLite store of Hallway.
+
+/// Placeholder until the store lands.
+#[derive(Clone)]
+pub struct Reader;
