@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 pub enum Command {
     /// Describe the node.
     Status,
+    /// Which of our messages to this peer are handed to its live session, not yet acknowledged.
+    InFlight(PeerId),
     /// Describe everybody known or near.
     Peers,
     /// Find the one peer that a name, tag, id or `name~tag` means.
@@ -58,6 +60,8 @@ pub enum Command {
 pub enum Answer {
     /// Done, nothing to show.
     Done,
+    /// Messages with [`Delivery::Sent`].
+    InFlight(Vec<MessageId>),
     /// The node.
     Status(Box<StatusView>),
     /// Everybody.

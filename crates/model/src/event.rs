@@ -1,6 +1,6 @@
 //! What happens, as the event stream tells it.
 
-use crate::{MessageView, PeerId, PeerView};
+use crate::{Delivery, MessageView, PeerId, PeerView};
 use serde::{Deserialize, Serialize};
 
 /// One line of `hallway tail --json`.
@@ -17,12 +17,30 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventKind {
-    /// A message is new or changed: text, reactions or how far it has come.
+    /// A message is new, or its text or its reactions changed.
     Message {
         /// The message as it is now.
         message: Box<MessageView>,
         /// It was not there before.
         new: bool,
+    },
+    /// A message of ours has come further.
+    State {
+        /// The message.
+        id: String,
+        /// Whom it goes to.
+        peer: PeerId,
+        /// How far it has come.
+        state: Delivery,
+    },
+    /// Messages were shown to the person they are for.
+    ReadUpTo {
+        /// Whose messages: ours when they have read, theirs when we have.
+        author: PeerId,
+        /// The talk with whom.
+        peer: PeerId,
+        /// All of the author's messages up to this sequence number.
+        seq: u64,
     },
     /// A person came, went or changed.
     Peer {
