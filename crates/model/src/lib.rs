@@ -4,6 +4,7 @@
 //! Nothing here does IO, starts a thread or reads a clock.
 
 mod command;
+mod doctor;
 mod event;
 mod id;
 mod limits;
@@ -15,6 +16,7 @@ mod time;
 mod view;
 
 pub use command::{Answer, Command, Problem, Refusal};
+pub use doctor::{Check, Outcome, Report};
 pub use event::{Event, EventKind};
 pub use id::{ConversationId, GroupId, MessageId, ParseIdError, PeerId};
 pub use limits::*;
