@@ -27,6 +27,8 @@ pub struct StatusView {
     pub version: String,
     /// Milliseconds since the node started.
     pub uptime_ms: u64,
+    /// The durable cursor now: `tail --since` with it tells what happens from here on.
+    pub event: u64,
     /// When the list of peers is empty or something is wrong: why, in words.
     pub notices: Vec<String>,
     /// What went wrong with peers since the start, by reason.
