@@ -120,6 +120,8 @@ pub enum Problem {
     Storage,
     /// That is ourselves.
     Oneself,
+    /// Nobody answered there.
+    Unreachable,
 }
 
 impl Problem {
@@ -138,6 +140,7 @@ impl Problem {
             Self::OutboxFull => "outbox_full",
             Self::Storage => "storage",
             Self::Oneself => "oneself",
+            Self::Unreachable => "unreachable",
         }
     }
 }

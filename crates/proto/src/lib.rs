@@ -4,4 +4,17 @@
 //! arguments. The wire protocol is specified in `PROTOCOL.md` beside this crate.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
+pub mod cbor;
+mod dialer;
+mod directory;
+mod engine;
+pub mod frame;
 pub mod handshake;
+pub mod io;
+mod ledger;
+pub mod limits;
+mod outbox;
+mod session;
+
+pub use engine::{Config, Engine};
+pub use session::SessionError;

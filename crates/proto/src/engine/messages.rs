@@ -1,0 +1,314 @@
+//! Messages: out of the outbox, in from peers, and what the disk says to both.
+
+use super::Engine;
+use crate::frame::{Envelope, Frame, Hold};
+use crate::io::{CommandId, ConnId, Output, StoreToken};
+use crate::ledger::Then;
+use crate::limits::WINDOW_MESSAGES;
+use hallway_model::{
+    Added, Answer, Delivery, EventKind, Message, MessageId, Now, PeerId, Problem,
+    REQUEST_MESSAGES_MAX, REQUESTS_MAX, Refusal, StorageFault, Write,
+};
+
+impl Engine {
+    /// Hands what waits to the live session and reads more from disk when the window runs low.
+    pub(super) fn pump(&mut self, peer: PeerId, now: Now) {
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        let Some(session) = entry.session.as_mut().filter(|s| s.profile.is_some()) else {
+            return;
+        };
+        let mut events = Vec::new();
+        while !session.held_by_them {
+            let Some(message) = entry.outbox.poll_send() else {
+                break;
+            };
+            session.send(&Frame::Message(Envelope::of(message)), now.mono);
+            session.active_at = Some(now.mono);
+            let (id, state) = (message.id.to_string(), Delivery::Sent);
+            events.push(Output::Event(EventKind::State { id, peer, state }));
+        }
+        if let Some(after_seq) = entry.outbox.poll_load() {
+            events.push(Output::LoadOutbox {
+                peer,
+                after_seq,
+                limit: WINDOW_MESSAGES,
+            });
+        }
+        if !events.is_empty() {
+            self.dirty.insert(peer);
+            self.outputs.extend(events);
+        }
+    }
+
+    /// A message of a peer: to disk with it, unless it is held back.
+    pub(super) fn handle_message(
+        &mut self,
+        peer: PeerId,
+        conn: ConnId,
+        message: Message,
+        now: Now,
+    ) {
+        let requests = self
+            .directory
+            .iter()
+            .filter(|entry| entry.is_request())
+            .count();
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        let stranger = !entry.is_contact();
+        let waiting = entry.record.request_messages + entry.receiving;
+        let Some(session) = &mut entry.session else {
+            return;
+        };
+        session.active_at = Some(now.mono);
+        if session.held_by_us.is_some() {
+            return;
+        }
+        let full = waiting >= REQUEST_MESSAGES_MAX || (waiting == 0 && requests >= REQUESTS_MAX);
+        if stranger && full {
+            session.hold(Hold::Request, now.mono);
+            return;
+        }
+        if stranger {
+            entry.receiving += 1;
+        }
+        let message = Box::new(message);
+        self.ledger.add(
+            [Write::Message(message.clone())],
+            Then::Received { message, conn },
+        );
+    }
+
+    pub(super) fn handle_ack(&mut self, peer: PeerId, ids: &[MessageId], now: Now) {
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        if let Some(session) = &mut entry.session {
+            session.active_at = Some(now.mono);
+        }
+        let acked = entry.outbox.handle_acked(ids);
+        if acked.is_empty() {
+            return;
+        }
+        for id in &acked {
+            let (id, state) = (id.to_string(), Delivery::Delivered);
+            self.event(EventKind::State { id, peer, state });
+        }
+        self.ledger
+            .add([Write::Delivered(peer, acked)], Then::Nothing);
+    }
+
+    pub(super) fn handle_read(&mut self, peer: PeerId, seq: u64, _now: Now) {
+        let me = self.config.id;
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        let seq = seq.min(entry.outbox.last_seq());
+        if seq > entry.record.read_by_them {
+            entry.record.read_by_them = seq;
+            self.update(peer);
+            self.event(EventKind::ReadUpTo {
+                author: me,
+                peer,
+                seq,
+            });
+        }
+    }
+
+    /// A request to the disk is durable: acknowledge, send, answer.
+    pub(super) fn handle_stored(&mut self, token: StoreToken, added: &[Added], now: Now) {
+        for added in added {
+            if let Added::New { change } = added {
+                self.last_change = self.last_change.max(*change);
+            }
+        }
+        let mut added = added.iter();
+        for then in self.ledger.handle_stored(token) {
+            match then {
+                Then::Nothing => {}
+                Then::Sent { message, command } => {
+                    let outcome = added.next();
+                    self.handle_sent_stored(*message, command, outcome, now);
+                }
+                Then::Received { message, conn } => {
+                    let outcome = added.next();
+                    self.handle_received_stored(message, conn, outcome, now);
+                }
+                Then::Changed {
+                    before,
+                    command,
+                    answer,
+                } => {
+                    let view = self
+                        .directory
+                        .get(&before.id)
+                        .map(|entry| entry.view(now.mono));
+                    let view = view.map(|view| Answer::Peer(Box::new(view)));
+                    self.reply(command, answer.or(view).unwrap_or(Answer::Done));
+                    self.tell_peer(before.id, now);
+                    self.settle(before.id, now);
+                }
+                Then::Set { command } => self.reply(command, Answer::Done),
+                Then::Forgotten { peer, command } => {
+                    self.event(EventKind::PeerGone { id: peer });
+                    self.reply(command, Answer::Done);
+                }
+            }
+        }
+    }
+
+    fn handle_sent_stored(
+        &mut self,
+        message: Message,
+        command: CommandId,
+        added: Option<&Added>,
+        now: Now,
+    ) {
+        let hallway_model::ConversationId::Peer(peer) = message.conversation else {
+            return;
+        };
+        let id = message.id;
+        if let Some(entry) = self.directory.get_mut(&peer) {
+            match added {
+                Some(Added::New { change }) => {
+                    let told = Box::new(message.clone());
+                    self.outputs.push_back(Output::Added {
+                        message: told,
+                        change: *change,
+                    });
+                    entry.outbox.handle_stored(message);
+                }
+                Some(Added::Duplicate) | None => entry.outbox.handle_duplicate(message.seq),
+            }
+        }
+        self.settle(peer, now);
+        self.sent.push((command, peer, id));
+    }
+
+    fn handle_received_stored(
+        &mut self,
+        message: Box<Message>,
+        conn: ConnId,
+        added: Option<&Added>,
+        now: Now,
+    ) {
+        let peer = message.author;
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        let stranger = !entry.is_contact();
+        if stranger {
+            entry.receiving = entry.receiving.saturating_sub(1);
+        }
+        if let Some(session) = entry
+            .session
+            .as_mut()
+            .filter(|session| session.conn == conn)
+        {
+            session.acks.push(message.id);
+            self.dirty.insert(peer);
+        }
+        let Some(Added::New { change }) = added else {
+            return;
+        };
+        if entry.typing_until.take().is_some() {
+            self.outputs.push_back(Output::Event(EventKind::Typing {
+                id: peer,
+                typing: false,
+            }));
+        }
+        // A peer that lost its count starts again; what it writes now was not read.
+        entry.record.read_by_us = entry.record.read_by_us.min(message.seq.saturating_sub(1));
+        self.outputs.push_back(Output::Added {
+            message,
+            change: *change,
+        });
+        if stranger {
+            entry.record.request_messages += 1;
+            let first = entry.record.request_messages == 1;
+            let view = Box::new(entry.view(now.mono));
+            self.keep(peer, Then::Nothing);
+            if first {
+                self.event(EventKind::Request { peer: view });
+            }
+        }
+        self.settle(peer, now);
+    }
+
+    /// The disk refused a request: nothing of it is acknowledged, sent or kept in memory.
+    pub(super) fn handle_store_failed(&mut self, token: StoreToken, fault: StorageFault, now: Now) {
+        let (refused, news) = self.ledger.handle_failed(token);
+        for then in refused {
+            match then {
+                Then::Nothing => {}
+                Then::Sent { message, command } => {
+                    if let hallway_model::ConversationId::Peer(peer) = message.conversation {
+                        if let Some(entry) = self.directory.get_mut(&peer) {
+                            entry.outbox.handle_store_failed();
+                        }
+                        self.settle(peer, now);
+                    }
+                    let detail = format!("nothing was sent: {fault}");
+                    self.refuse(command, Refusal::new(Problem::Storage, detail));
+                }
+                Then::Received { message, conn } => {
+                    self.hold_for_storage(message.author, conn, now);
+                }
+                Then::Changed {
+                    before, command, ..
+                } => {
+                    let peer = before.id;
+                    if let Some(entry) = self.directory.get_mut(&peer) {
+                        entry.record = *before;
+                    }
+                    self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
+                    self.settle(peer, now);
+                }
+                Then::Set { command } | Then::Forgotten { command, .. } => {
+                    self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
+                }
+            }
+        }
+        if news {
+            self.count("storage_failed");
+            let code = match fault {
+                StorageFault::Full => "disk_full",
+                StorageFault::Failed => "disk_failed",
+            };
+            self.notice(code, fault.to_string(), now);
+        }
+    }
+
+    fn hold_for_storage(&mut self, peer: PeerId, conn: ConnId, now: Now) {
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        if !entry.is_contact() {
+            entry.receiving = entry.receiving.saturating_sub(1);
+        }
+        if let Some(session) = entry
+            .session
+            .as_mut()
+            .filter(|session| session.conn == conn)
+        {
+            session.hold(Hold::Storage, now.mono);
+            self.dirty.insert(peer);
+        }
+        self.settle(peer, now);
+    }
+
+    /// The answer to `send`, once it is known whether the message went out at once.
+    pub(super) fn answer_sent(&mut self, command: CommandId, to: PeerId, id: MessageId) {
+        let entry = self.directory.get(&to);
+        let gone = entry.is_some_and(|entry| entry.outbox.in_flight().any(|held| *held == id));
+        let state = if gone {
+            Delivery::Sent
+        } else {
+            Delivery::Queued
+        };
+        self.reply(command, Answer::Sent { id, to, state });
+    }
+}

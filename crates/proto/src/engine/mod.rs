@@ -1,0 +1,533 @@
+//! The engine: takes what happened, decides, and says what is to be done.
+//!
+//! After every [`Engine::handle`] the shell drains [`Engine::poll_output`] and then waits until
+//! [`Engine::poll_timeout`]. The engine only routes; each concern has a type of its own.
+
+mod commands;
+mod messages;
+mod sessions;
+
+use crate::directory::{Directory, Entry};
+use crate::handshake::Suite;
+use crate::io::{CommandId, ConnId, DialId, Input, Output, Sighting};
+use crate::ledger::{Ledger, Then};
+use crate::limits::*;
+use crate::outbox::Outbox;
+use hallway_model::{
+    EventKind, Instant, Name, Now, PeerId, Presence, Problem, Refusal, Snapshot, Status, Write,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+/// What the engine must know of its node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our id.
+    pub id: PeerId,
+    /// Our name, unless the disk holds another.
+    pub name: Name,
+    /// The port we listen on.
+    pub port: u16,
+    /// Our hardware does AES.
+    pub fast_aes: bool,
+    /// Tell peers what was read.
+    pub read_receipts: bool,
+    /// Take everybody as a contact at once: for test contacts and bots.
+    pub accept_all: bool,
+}
+
+/// The sans-IO engine of one node.
+pub struct Engine {
+    config: Config,
+    name: Name,
+    status: Status,
+    directory: Directory,
+    ledger: Ledger,
+    dials: BTreeMap<DialId, Purpose>,
+    statics: Vec<Static>,
+    last_dial: u64,
+    /// Entries by the time they need attention.
+    agenda: BTreeSet<(Instant, PeerId)>,
+    outputs: VecDeque<Output>,
+    /// Sessions with something to send.
+    dirty: BTreeSet<PeerId>,
+    /// Answers to `send` that wait until it is known whether the message went out.
+    sent: Vec<(CommandId, PeerId, hallway_model::MessageId)>,
+    links: Vec<IpAddr>,
+    /// The highest change number on disk, as far as known.
+    last_change: u64,
+    counters: BTreeMap<&'static str, u64>,
+    noticed: BTreeMap<&'static str, Instant>,
+    collisions_told: BTreeSet<(PeerId, PeerId)>,
+    rng: ChaCha20Rng,
+    stopping: bool,
+}
+
+/// What a dial is for.
+enum Purpose {
+    /// A session with this peer.
+    Peer(PeerId),
+    /// The address in [`Engine::statics`] at this index.
+    Static(usize),
+    /// `hallway connect`, to be answered.
+    Connect(CommandId, Vec<SocketAddr>),
+}
+
+/// An address from the configuration.
+struct Static {
+    addresses: Vec<SocketAddr>,
+    /// Who answered there last.
+    peer: Option<PeerId>,
+    dialer: crate::dialer::Dialer,
+}
+
+impl Engine {
+    /// An engine with what the disk holds. `seed` must be fresh from the system's random source.
+    pub fn new(config: Config, snapshot: Snapshot, seed: [u8; 32], now: Now) -> Self {
+        let mut directory = Directory::default();
+        for record in snapshot.peers {
+            let undelivered = snapshot.undelivered.contains(&record.id);
+            let outbox = Outbox::restored(record.last_seq, undelivered);
+            directory.insert(Entry::new(record, true, outbox));
+        }
+        let setting = |name: &str| {
+            snapshot
+                .settings
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, value)| value.as_str())
+        };
+        let name = setting("name")
+            .and_then(|n| Name::new(n).ok())
+            .unwrap_or(config.name.clone());
+        let status = match setting("status") {
+            Some("away") => Status::Away,
+            Some("busy") => Status::Busy,
+            _ => Status::Available,
+        };
+        let mut engine = Self {
+            config,
+            name,
+            status,
+            directory,
+            ledger: Ledger::default(),
+            dials: BTreeMap::new(),
+            statics: Vec::new(),
+            last_dial: 0,
+            agenda: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            dirty: BTreeSet::new(),
+            sent: Vec::new(),
+            links: Vec::new(),
+            last_change: snapshot.last_change,
+            counters: BTreeMap::new(),
+            noticed: BTreeMap::new(),
+            collisions_told: BTreeSet::new(),
+            rng: ChaCha20Rng::from_seed(seed),
+            stopping: false,
+        };
+        engine
+            .outputs
+            .push_back(Output::Announce(engine.name.clone(), engine.status));
+        for peer in engine.directory.ids() {
+            // Nobody has been told of anybody yet, and nobody needs to hear who is offline.
+            if let Some(entry) = engine.directory.get_mut(&peer) {
+                entry.shown = Some(entry.shown_now());
+            }
+            engine.settle(peer, now);
+        }
+        engine
+    }
+
+    /// Takes one thing that happened.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Command(command, what) => self.handle_command(command, what, now),
+            Input::Sighted(peer, sighting) => self.handle_sighted(peer, sighting, now),
+            Input::Unsighted(peer) => {
+                self.directory.clear_sighting(&peer);
+                self.settle(peer, now);
+            }
+            Input::Static(addresses) => {
+                let dialer = crate::dialer::Dialer::default();
+                self.statics.push(Static {
+                    addresses,
+                    peer: None,
+                    dialer,
+                });
+                self.dial_statics(now);
+            }
+            Input::Established {
+                conn,
+                dial,
+                remote,
+                local,
+                established,
+            } => {
+                self.handle_established(conn, dial, remote, local, *established, now);
+            }
+            Input::DialFailed(dial, why) => self.handle_dial_failed(dial, &why, now),
+            Input::Received(conn, bytes) => self.handle_received(conn, &bytes, now),
+            Input::Closed(conn) => self.handle_closed(conn, now),
+            Input::Stored(token, added) => self.handle_stored(token, &added, now),
+            Input::StoreFailed(token, fault) => self.handle_store_failed(token, fault, now),
+            Input::OutboxLoaded(peer, messages) => {
+                if let Some(entry) = self.directory.get_mut(&peer) {
+                    entry.outbox.handle_loaded(messages);
+                }
+                self.settle(peer, now);
+            }
+            Input::Links(addresses) => self.handle_links(addresses, now),
+            Input::Timeout => self.handle_timeout(now),
+            Input::Shutdown => self.handle_shutdown(now),
+        }
+    }
+
+    /// The next thing to be done; `None` when all is done for now.
+    pub fn poll_output(&mut self, now: Now) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        while let Some(peer) = self.dirty.pop_first() {
+            let entry = self.directory.get_mut(&peer);
+            if let Some(session) = entry.and_then(|entry| entry.session.as_mut()) {
+                if let Some(bytes) = session.poll_transmit(now.mono) {
+                    return Some(Output::Transmit(session.conn, bytes));
+                }
+            }
+        }
+        for (command, to, id) in std::mem::take(&mut self.sent) {
+            self.answer_sent(command, to, id);
+        }
+        if let Some((token, epoch, writes)) = self.ledger.poll_request() {
+            self.outputs.push_back(Output::Store {
+                token,
+                epoch,
+                writes,
+            });
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let statics = self.statics.iter().filter(|s| !self.is_reached(s));
+        let statics = statics.filter_map(|s| s.dialer.deadline()).min();
+        self.agenda
+            .first()
+            .map(|(at, _)| *at)
+            .into_iter()
+            .chain(statics)
+            .min()
+    }
+
+    /// Our name now.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Everything that depends on the state of one entry: dials, sends, loads, events, and when
+    /// to look at it again. Called after every change to it.
+    fn settle(&mut self, peer: PeerId, now: Now) {
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        if entry.session.is_none()
+            && entry.needs_session()
+            && entry.dialer.is_due(now.mono)
+            && !self.stopping
+        {
+            let addresses = entry.addresses();
+            if !addresses.is_empty() {
+                self.dial(Purpose::Peer(peer), Some(peer), addresses, now);
+            }
+        }
+        self.pump(peer, now);
+        self.tell_presence(peer, now);
+        self.schedule(peer, now);
+    }
+
+    /// Starts a dial and notes it where its outcome will be looked for.
+    fn dial(
+        &mut self,
+        purpose: Purpose,
+        expected: Option<PeerId>,
+        addresses: Vec<SocketAddr>,
+        now: Now,
+    ) {
+        let aes = |entry: &Entry| {
+            entry.record.fast_aes || entry.sighting.as_ref().is_some_and(|s| s.fast_aes)
+        };
+        let peer_aes = expected
+            .and_then(|peer| self.directory.get(&peer))
+            .is_some_and(aes);
+        let suite = if self.config.fast_aes && peer_aes {
+            Suite::AesGcm
+        } else {
+            Suite::ChaChaPoly
+        };
+        let dial = DialId(self.last_dial + 1);
+        let full = self.dials.len() >= DIALS_MAX;
+        let retry_at = now.mono + std::time::Duration::from_millis(100 + u64::from(self.jitter()));
+        let dialer = match &purpose {
+            Purpose::Peer(peer) => self.directory.get_mut(peer).map(|entry| &mut entry.dialer),
+            Purpose::Static(index) => self.statics.get_mut(*index).map(|s| &mut s.dialer),
+            Purpose::Connect(..) => None,
+        };
+        match dialer {
+            Some(dialer) if full => return dialer.wait_until(retry_at),
+            Some(dialer) => dialer.start(dial),
+            None => {}
+        }
+        self.last_dial = dial.0;
+        self.dials.insert(dial, purpose);
+        self.outputs.push_back(Output::Dial {
+            dial,
+            expected,
+            addresses,
+            suite,
+        });
+    }
+
+    fn handle_dial_failed(&mut self, dial: DialId, why: &str, now: Now) {
+        let jitter = self.jitter();
+        match self.dials.remove(&dial) {
+            Some(Purpose::Peer(peer)) => {
+                if let Some(entry) = self.directory.get_mut(&peer) {
+                    let near = entry.sighting.is_some() || entry.outbox.is_waiting();
+                    let longest = if near {
+                        DIAL_BACKOFF_NEAR
+                    } else {
+                        DIAL_BACKOFF_FAR
+                    };
+                    entry
+                        .dialer
+                        .handle_failed(now.mono, DIAL_BACKOFF_FIRST, longest, jitter);
+                }
+                self.settle(peer, now);
+            }
+            Some(Purpose::Static(index)) => {
+                if let Some(target) = self.statics.get_mut(index) {
+                    let longest = DIAL_BACKOFF_NEAR;
+                    target
+                        .dialer
+                        .handle_failed(now.mono, DIAL_BACKOFF_FIRST, longest, jitter);
+                }
+            }
+            Some(Purpose::Connect(command, addresses)) => {
+                let tried: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                let detail = format!("nobody answered at {}: {why}", tried.join(", "));
+                self.refuse(command, Refusal::new(Problem::Unreachable, detail));
+            }
+            None => {}
+        }
+    }
+
+    fn is_reached(&self, target: &Static) -> bool {
+        let entry = target
+            .peer
+            .as_ref()
+            .and_then(|peer| self.directory.get(peer));
+        entry.is_some_and(|entry| entry.session.is_some() || entry.record.blocked)
+    }
+
+    fn dial_statics(&mut self, now: Now) {
+        for index in 0..self.statics.len() {
+            let target = &self.statics[index];
+            if !self.stopping && !self.is_reached(target) && target.dialer.is_due(now.mono) {
+                let addresses = target.addresses.clone();
+                self.dial(Purpose::Static(index), None, addresses, now);
+            }
+        }
+    }
+
+    fn handle_sighted(&mut self, peer: PeerId, sighting: Sighting, now: Now) {
+        if peer == self.config.id {
+            return;
+        }
+        let before = self
+            .directory
+            .get(&peer)
+            .and_then(|entry| entry.sighting.clone());
+        let news = before.is_none_or(|before| before.addresses != sighting.addresses);
+        if !self.directory.set_sighting(peer, sighting, now.wall) {
+            self.count("sightings_refused");
+            return;
+        }
+        if let Some(entry) = self.directory.get_mut(&peer).filter(|_| news) {
+            entry.dialer.encourage();
+        }
+        self.settle(peer, now);
+    }
+
+    fn handle_links(&mut self, addresses: Vec<IpAddr>, now: Now) {
+        self.links = addresses;
+        for peer in self.directory.ids() {
+            let Some(entry) = self.directory.get_mut(&peer) else {
+                continue;
+            };
+            let gone = entry.session.as_ref().is_some_and(|session| {
+                !session.local.is_loopback() && !self.links.contains(&session.local)
+            });
+            entry.dialer.encourage();
+            if gone {
+                self.lose_session(peer, now);
+            }
+            self.settle(peer, now);
+        }
+        for target in &mut self.statics {
+            target.dialer.encourage();
+        }
+        self.dial_statics(now);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        while let Some((at, peer)) = self.agenda.first().copied() {
+            if at > now.mono {
+                break;
+            }
+            self.agenda.pop_first();
+            if let Some(entry) = self.directory.get_mut(&peer) {
+                entry.deadline = None;
+            }
+            self.attend(peer, now);
+            self.settle(peer, now);
+        }
+        self.dial_statics(now);
+    }
+
+    /// What has come due for one entry.
+    fn attend(&mut self, peer: PeerId, now: Now) {
+        if let Some(entry) = self.directory.get_mut(&peer) {
+            if entry.typing_until.is_some_and(|until| until <= now.mono) {
+                entry.typing_until = None;
+                self.event(EventKind::Typing {
+                    id: peer,
+                    typing: false,
+                });
+            }
+        }
+        self.attend_session(peer, now);
+    }
+
+    /// Puts the entry on the agenda for its next deadline, or drops it when nothing is left of it.
+    fn schedule(&mut self, peer: PeerId, now: Now) {
+        let renewal = self.renewal_deadline(&peer);
+        let idle = self.idle_deadline(&peer);
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        if let Some(at) = entry.deadline.take() {
+            self.agenda.remove(&(at, peer));
+        }
+        let present = entry.session.is_some() || entry.sighting.is_some() || entry.wanted;
+        if !entry.kept && !present && entry.dialer.dialing().is_none() && entry.receiving == 0 {
+            self.directory.remove(&peer);
+            return;
+        }
+        let session = entry.session.as_ref();
+        let dial = entry.dialer.deadline().filter(|_| {
+            entry.session.is_none() && entry.needs_session() && !entry.addresses().is_empty()
+        });
+        let deadline = [
+            session.map(|session| session.keepalive_deadline()),
+            session.and_then(|session| session.storage_retry_at),
+            renewal,
+            idle,
+            dial,
+            entry.typing_until,
+            entry.lost_at.map(|at| at + LOSS_GRACE),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+        // A deadline in the past would spin; whatever it is gets another look a moment later.
+        entry.deadline = deadline.map(|at| at.max(now.mono + std::time::Duration::from_millis(1)));
+        if let Some(at) = entry.deadline {
+            self.agenda.insert((at, peer));
+        }
+    }
+
+    /// Tells the faces when somebody came, went or changed.
+    fn tell_presence(&mut self, peer: PeerId, now: Now) {
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        if entry.session.is_some() {
+            entry.lost_at = None;
+        }
+        if entry.lost_at.is_some_and(|at| now.mono - at < LOSS_GRACE) {
+            return;
+        }
+        entry.lost_at = None;
+        let shown = entry.shown_now();
+        if entry.shown.as_ref() == Some(&shown) {
+            return;
+        }
+        entry.shown = Some(shown);
+        if !entry.kept && !entry.is_request() && entry.presence() == Presence::Offline {
+            self.event(EventKind::PeerGone { id: peer });
+        } else {
+            let view = Box::new(entry.view(now.mono));
+            self.event(EventKind::Peer { peer: view });
+        }
+    }
+
+    /// Tells the faces of a peer whose record changed.
+    fn tell_peer(&mut self, peer: PeerId, now: Now) {
+        if let Some(entry) = self.directory.get_mut(&peer) {
+            entry.shown = Some(entry.shown_now());
+            let view = Box::new(entry.view(now.mono));
+            self.event(EventKind::Peer { peer: view });
+        }
+    }
+
+    /// Writes the record of a peer to disk.
+    fn keep(&mut self, peer: PeerId, then: Then) {
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        entry.kept = true;
+        entry.record.last_seq = entry.outbox.last_seq();
+        let write = Write::Peer(Box::new(entry.record.clone()));
+        self.ledger.add([write], then);
+    }
+
+    /// Writes the record of a peer when it is on disk already.
+    fn update(&mut self, peer: PeerId) {
+        if self.directory.get(&peer).is_some_and(|entry| entry.kept) {
+            self.keep(peer, Then::Nothing);
+        }
+    }
+
+    fn event(&mut self, kind: EventKind) {
+        self.outputs.push_back(Output::Event(kind));
+    }
+
+    /// A notice to the user, at most once in a while for each code.
+    fn notice(&mut self, code: &'static str, detail: String, now: Now) {
+        let last = self.noticed.get(code);
+        if last.is_none_or(|at| now.mono - *at >= NOTICE_EVERY) {
+            self.noticed.insert(code, now.mono);
+            self.event(EventKind::Notice {
+                code: code.into(),
+                detail,
+            });
+        }
+    }
+
+    /// Counts something that went wrong, by its stable name.
+    pub fn count(&mut self, name: &'static str) {
+        *self.counters.entry(name).or_default() += 1;
+    }
+
+    fn jitter(&mut self) -> u8 {
+        self.rng.next_u32().to_le_bytes()[0]
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.outputs.push_back(Output::Close(conn));
+    }
+}

@@ -1,0 +1,135 @@
+//! What goes into the engine and what comes out of it.
+
+use crate::handshake::{Established, Suite};
+use hallway_model::{
+    Added, Answer, Command, EventKind, Message, Name, PeerId, Refusal, Status, StorageFault, Write,
+};
+use std::net::{IpAddr, SocketAddr};
+
+/// Names a connection for as long as it lives. The shell counts them up and never reuses one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Names an attempt to reach somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub u64);
+
+/// Names a command until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// Names a request to the disk until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreToken(pub u64);
+
+/// What the network says of a peer without proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The name claimed.
+    pub name: Option<Name>,
+    /// The availability claimed.
+    pub status: Status,
+    /// Hardware AES claimed.
+    pub fast_aes: bool,
+    /// Where it may be reached, the best first.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A face asks.
+    Command(CommandId, Command),
+    /// An announcement was seen.
+    Sighted(PeerId, Sighting),
+    /// An announcement was withdrawn or ran out.
+    Unsighted(PeerId),
+    /// An address from the configuration or given to `connect` is to be kept reachable.
+    Static(Vec<SocketAddr>),
+    /// A handshake has proved who is at the other end.
+    Established {
+        /// The new connection.
+        conn: ConnId,
+        /// Our attempt that led to it; `None` for one that came in.
+        dial: Option<DialId>,
+        /// The other end.
+        remote: SocketAddr,
+        /// Our end.
+        local: IpAddr,
+        /// What the handshake gave.
+        established: Box<Established>,
+    },
+    /// No address of a dial led to a session, and why, in words.
+    DialFailed(DialId, String),
+    /// Bytes came in.
+    Received(ConnId, Vec<u8>),
+    /// The connection is gone.
+    Closed(ConnId),
+    /// A request to the disk is durable.
+    Stored(StoreToken, Vec<Added>),
+    /// A request to the disk was not kept.
+    StoreFailed(StoreToken, StorageFault),
+    /// Messages of the outbox, in order of their sequence numbers.
+    OutboxLoaded(PeerId, Vec<Message>),
+    /// The addresses of this host, after a change.
+    Links(Vec<IpAddr>),
+    /// The time asked for by `poll_timeout` has come.
+    Timeout,
+    /// The node is about to stop.
+    Shutdown,
+}
+
+/// What is to be done outside.
+#[derive(Debug)]
+pub enum Output {
+    /// Race these addresses (RFC 8305) and report with `Established` or `DialFailed`.
+    Dial {
+        /// Names the attempt.
+        dial: DialId,
+        /// Who must answer; `None` takes anybody.
+        expected: Option<PeerId>,
+        /// The best first.
+        addresses: Vec<SocketAddr>,
+        /// The cipher suite to offer.
+        suite: Suite,
+    },
+    /// The attempt is no longer needed. No report is owed.
+    CancelDial(DialId),
+    /// Bytes to send, in order.
+    Transmit(ConnId, Vec<u8>),
+    /// Close after what was transmitted.
+    Close(ConnId),
+    /// Writes to be made durable together; requests in order. See `Store::run` for epochs.
+    Store {
+        /// To be named in the report.
+        token: StoreToken,
+        /// Raised after a failure was noticed; requests of an older epoch fail untried.
+        epoch: u64,
+        /// The writes.
+        writes: Vec<Write>,
+    },
+    /// Read undelivered messages to a peer after a sequence number.
+    LoadOutbox {
+        /// To whom.
+        peer: PeerId,
+        /// Later ones than this.
+        after_seq: u64,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Tell the faces.
+    Event(EventKind),
+    /// A message is new on disk: tell the faces.
+    Added {
+        /// The message.
+        message: Box<Message>,
+        /// Its number in the order of changes.
+        change: u64,
+    },
+    /// Answer a command.
+    Reply(CommandId, Result<Answer, Refusal>),
+    /// Announce this name and availability from now on.
+    Announce(Name, Status),
+    /// A session died: ask the network whether the peer is still announced.
+    Doubt(PeerId),
+}

@@ -1,0 +1,158 @@
+//! What waits for the disk: writes gathered into requests, and what to do once each is durable.
+
+use crate::io::{CommandId, ConnId, StoreToken};
+use hallway_model::{Answer, Message, Peer, PeerId, Write};
+use std::collections::BTreeMap;
+
+/// What to do when a write is durable, or was refused.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// Nothing; losing it does no harm.
+    Nothing,
+    /// A message of ours is safe.
+    Sent {
+        message: Box<Message>,
+        command: CommandId,
+    },
+    /// A message of a peer is safe.
+    Received { message: Box<Message>, conn: ConnId },
+    /// A change the user asked for is safe.
+    Changed {
+        before: Box<Peer>,
+        command: CommandId,
+        answer: Option<Answer>,
+    },
+    /// A setting the user asked for is safe.
+    Set { command: CommandId },
+    /// Everything of a peer is gone.
+    Forgotten { peer: PeerId, command: CommandId },
+}
+
+/// Requests to the disk, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    writes: Vec<Write>,
+    then: Vec<Then>,
+    pending: BTreeMap<StoreToken, Pending>,
+    last_token: u64,
+    epoch: u64,
+}
+
+#[derive(Debug)]
+struct Pending {
+    epoch: u64,
+    then: Vec<Then>,
+}
+
+impl Ledger {
+    /// Adds writes that become durable together; `then` waits for them.
+    pub(crate) fn add(&mut self, writes: impl IntoIterator<Item = Write>, then: Then) {
+        self.writes.extend(writes);
+        self.then.push(then);
+    }
+
+    /// The next request, with everything added since the last.
+    pub(crate) fn poll_request(&mut self) -> Option<(StoreToken, u64, Vec<Write>)> {
+        if self.writes.is_empty() {
+            return None;
+        }
+        self.last_token += 1;
+        let token = StoreToken(self.last_token);
+        let pending = Pending {
+            epoch: self.epoch,
+            then: std::mem::take(&mut self.then),
+        };
+        self.pending.insert(token, pending);
+        Some((token, self.epoch, std::mem::take(&mut self.writes)))
+    }
+
+    /// A request is durable: what waited for it.
+    pub(crate) fn handle_stored(&mut self, token: StoreToken) -> Vec<Then> {
+        self.pending
+            .remove(&token)
+            .map(|pending| pending.then)
+            .unwrap_or_default()
+    }
+
+    /// A request was refused: what waited for it, and whether this is news. Requests of the same
+    /// epoch will all be refused; what is added from now on is tried again.
+    pub(crate) fn handle_failed(&mut self, token: StoreToken) -> (Vec<Then>, bool) {
+        let Some(pending) = self.pending.remove(&token) else {
+            return (Vec::new(), false);
+        };
+        let news = pending.epoch == self.epoch;
+        let mut then = pending.then;
+        if news {
+            self.epoch += 1;
+            // What was added since may depend on what was refused: it fails with it.
+            self.writes.clear();
+            then.append(&mut self.then);
+        }
+        (then, news)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(value: &str) -> [Write; 1] {
+        [Write::Setting("name", value.into())]
+    }
+
+    #[test]
+    fn writes_of_one_burst_travel_together() {
+        let mut ledger = Ledger::default();
+        ledger.add(setting("a"), Then::Nothing);
+        ledger.add(
+            setting("b"),
+            Then::Set {
+                command: CommandId(1),
+            },
+        );
+        let (token, epoch, writes) = ledger.poll_request().unwrap();
+        assert_eq!((epoch, writes.len()), (0, 2));
+        assert!(ledger.poll_request().is_none());
+        assert_eq!(ledger.handle_stored(token).len(), 2);
+        assert!(ledger.handle_stored(token).is_empty());
+    }
+
+    #[test]
+    fn a_failure_takes_everything_of_its_epoch_with_it() {
+        let mut ledger = Ledger::default();
+        ledger.add(
+            setting("a"),
+            Then::Set {
+                command: CommandId(1),
+            },
+        );
+        let (first, ..) = ledger.poll_request().unwrap();
+        ledger.add(
+            setting("b"),
+            Then::Set {
+                command: CommandId(2),
+            },
+        );
+        let (second, ..) = ledger.poll_request().unwrap();
+        ledger.add(
+            setting("c"),
+            Then::Set {
+                command: CommandId(3),
+            },
+        );
+        let (failed, news) = ledger.handle_failed(first);
+        assert!(news);
+        assert_eq!(
+            failed.len(),
+            2,
+            "the request and what was not requested yet"
+        );
+        assert!(ledger.poll_request().is_none());
+        assert!(
+            !ledger.handle_failed(second).1,
+            "the same failure is no news"
+        );
+        ledger.add(setting("d"), Then::Nothing);
+        assert_eq!(ledger.poll_request().unwrap().1, 1);
+    }
+}

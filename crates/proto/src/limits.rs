@@ -1,0 +1,67 @@
+//! Timers and limits of the protocol. `PROTOCOL.md` repeats those that others must know.
+
+use std::time::Duration;
+
+/// Silence after which a ping goes out while a conversation is open.
+pub const PING_AFTER_ACTIVE: Duration = Duration::from_secs(3);
+/// How long the answer to such a ping may take: silence of 10 s in all means the peer is gone.
+pub const PONG_WITHIN_ACTIVE: Duration = Duration::from_secs(7);
+/// Silence after which a ping goes out otherwise.
+pub const PING_AFTER_IDLE: Duration = Duration::from_secs(15);
+/// How long the answer may take then: 45 s in all.
+pub const PONG_WITHIN_IDLE: Duration = Duration::from_secs(30);
+/// A conversation counts as open for so long after the last message or typing in it.
+pub const ACTIVE_FOR: Duration = Duration::from_secs(60);
+
+/// A session older than this is replaced by a fresh handshake.
+pub const SESSION_LIFETIME: Duration = Duration::from_secs(3600);
+/// When that fails, it is tried again after this, on the old session meanwhile.
+pub const RENEW_RETRY: Duration = Duration::from_secs(300);
+/// Two sessions that both sides opened at once start within this time of each other.
+pub const SIMULTANEOUS_OPEN: Duration = Duration::from_secs(10);
+/// A session nobody needs is closed after so long without a message.
+pub const IDLE_CLOSE: Duration = Duration::from_secs(60);
+
+/// Messages handed to a session and not yet acknowledged. At 32 KiB each this bounds memory to
+/// 32 MiB a peer; at 100 bytes it keeps a fast link busy over some milliseconds of group commit.
+pub const WINDOW_MESSAGES: usize = 1024;
+/// Bytes of text in the window.
+pub const WINDOW_BYTES: usize = 4 << 20;
+
+/// First wait after a failed dial; doubled each time, with jitter.
+pub const DIAL_BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait between dials while the peer is announced or has messages waiting.
+pub const DIAL_BACKOFF_NEAR: Duration = Duration::from_secs(15);
+/// Longest wait between dials to remembered addresses of somebody who is not announced.
+pub const DIAL_BACKOFF_FAR: Duration = Duration::from_secs(120);
+/// Wait after the peer said goodbye: its next announcement dials at once anyway.
+pub const DIAL_AFTER_GOODBYE: Duration = Duration::from_secs(30);
+/// Wait after a newer session of the peer replaced ours and did not reach us: a second node with
+/// our key, or a race that settles by itself.
+pub const DIAL_AFTER_REPLACED: Duration = Duration::from_secs(5);
+/// So many replacements within [`CLONE_WINDOW`] mean that another node runs with our key.
+pub const CLONE_REPLACEMENTS: u32 = 3;
+/// See [`CLONE_REPLACEMENTS`].
+pub const CLONE_WINDOW: Duration = Duration::from_secs(60);
+
+/// A lost session is told to people only after this, so that a short break does not flap.
+pub const LOSS_GRACE: Duration = Duration::from_millis(1500);
+/// Typing is shown for so long after the last word of it.
+pub const TYPING_FOR: Duration = Duration::from_secs(6);
+/// Typing is repeated to the peer at most this often.
+pub const TYPING_EVERY: Duration = Duration::from_secs(3);
+/// A full disk is tried again after this.
+pub const STORAGE_RETRY: Duration = Duration::from_secs(10);
+/// The same notice is shown at most this often.
+pub const NOTICE_EVERY: Duration = Duration::from_secs(60);
+
+/// Control frames (all but messages and acknowledgements) a peer may send at once.
+pub const CONTROL_BURST: u32 = 400;
+/// Control frames a second after that; a person's client sends a few.
+pub const CONTROL_PER_SECOND: u32 = 50;
+/// Sessions of strangers among the 512; contacts always find room.
+pub const STRANGER_SESSIONS_MAX: usize = 128;
+/// Impostors of one name told about since the start; more are only counted.
+pub const COLLISIONS_TOLD_MAX: usize = 64;
+/// Dials under way at once. After a network returns, hundreds of contacts are dialled in turns.
+pub const DIALS_MAX: usize = 32;
