@@ -126,13 +126,13 @@ impl Outbox {
             // Acknowledgements come in order, so the search ends at the front; a peer that makes
             // ids up costs little.
             let near = self.window.iter().take(self.handed.min(ACK_SEARCH));
-            if let Some(at) = near.map(|m| m.id).position(|held| held == *id) {
-                if let Some(message) = self.window.remove(at) {
-                    self.window_bytes -= weight(&message);
-                    self.handed -= 1;
-                    self.undelivered = self.undelivered.saturating_sub(1);
-                    acked.push(*id);
-                }
+            if let Some(at) = near.map(|m| m.id).position(|held| held == *id)
+                && let Some(message) = self.window.remove(at)
+            {
+                self.window_bytes -= weight(&message);
+                self.handed -= 1;
+                self.undelivered = self.undelivered.saturating_sub(1);
+                acked.push(*id);
             }
         }
         acked

@@ -232,12 +232,12 @@ impl Session {
     }
 
     fn handle_pong(&mut self, number: u64, now: Instant) {
-        if self.ping.as_ref().is_some_and(|ping| ping.number == number) {
-            if let Some(ping) = self.ping.take() {
-                let sample = now - ping.sent_at;
-                // As in RFC 6298, an eighth of each new sample.
-                self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
-            }
+        if self.ping.as_ref().is_some_and(|ping| ping.number == number)
+            && let Some(ping) = self.ping.take()
+        {
+            let sample = now - ping.sent_at;
+            // As in RFC 6298, an eighth of each new sample.
+            self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
         }
     }
 

@@ -420,11 +420,11 @@ impl Engine {
     /// The user has decided about an impostor: contacts whose name it used are free again.
     fn clear_impostor(&mut self, impostor: &PeerId) {
         for peer in self.directory.ids() {
-            if let Some(entry) = self.directory.get_mut(&peer) {
-                if entry.record.impostor == Some(*impostor) {
-                    entry.record.impostor = None;
-                    self.update(peer);
-                }
+            if let Some(entry) = self.directory.get_mut(&peer)
+                && entry.record.impostor == Some(*impostor)
+            {
+                entry.record.impostor = None;
+                self.update(peer);
             }
         }
     }

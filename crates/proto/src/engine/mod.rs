@@ -192,10 +192,10 @@ impl Engine {
         }
         while let Some(peer) = self.dirty.pop_first() {
             let entry = self.directory.get_mut(&peer);
-            if let Some(session) = entry.and_then(|entry| entry.session.as_mut()) {
-                if let Some(bytes) = session.poll_transmit(now.mono) {
-                    return Some(Output::Transmit(session.conn, bytes));
-                }
+            if let Some(session) = entry.and_then(|entry| entry.session.as_mut())
+                && let Some(bytes) = session.poll_transmit(now.mono)
+            {
+                return Some(Output::Transmit(session.conn, bytes));
             }
         }
         for (command, to, id) in std::mem::take(&mut self.sent) {
@@ -400,14 +400,14 @@ impl Engine {
 
     /// What has come due for one entry.
     fn attend(&mut self, peer: PeerId, now: Now) {
-        if let Some(entry) = self.directory.get_mut(&peer) {
-            if entry.typing_until.is_some_and(|until| until <= now.mono) {
-                entry.typing_until = None;
-                self.event(EventKind::Typing {
-                    id: peer,
-                    typing: false,
-                });
-            }
+        if let Some(entry) = self.directory.get_mut(&peer)
+            && entry.typing_until.is_some_and(|until| until <= now.mono)
+        {
+            entry.typing_until = None;
+            self.event(EventKind::Typing {
+                id: peer,
+                typing: false,
+            });
         }
         self.attend_session(peer, now);
     }

@@ -436,11 +436,11 @@ impl Engine {
 
     /// The disk takes writes again, or a request was accepted: tell the peer to send.
     pub(super) fn resume(&mut self, peer: PeerId, reason: Hold, now: Now) {
-        if let Some(session) = self.session_mut(&peer) {
-            if session.held_by_us == Some(reason) {
-                session.resume(now.mono);
-                self.dirty.insert(peer);
-            }
+        if let Some(session) = self.session_mut(&peer)
+            && session.held_by_us == Some(reason)
+        {
+            session.resume(now.mono);
+            self.dirty.insert(peer);
         }
     }
 }
