@@ -41,6 +41,17 @@ pub enum ParseIdError {
     /// Too short or too long.
     #[error("an id has {TEXT_CHARS} characters; this one has {0}")]
     Length(usize),
+    /// A character outside the digits of a message or group id.
+    #[error("character {at} of this id, '{found}', is not a hexadecimal digit (0 to 9, a to f)")]
+    Digit {
+        /// Position of the character.
+        at: usize,
+        /// The character.
+        found: char,
+    },
+    /// A message or group id that is too short or too long.
+    #[error("the id of a message or group has 32 digits; this one has {0}")]
+    Digits(usize),
     /// One wrong character explains the failed check.
     #[error("character {at} of this id is mistyped: '{found}' should be '{expected}'")]
     Mistyped {
@@ -235,13 +246,13 @@ macro_rules! hex_id {
                 let mut bytes = [0u8; 16];
                 let chars = text.chars().count();
                 if chars != 32 {
-                    return Err(ParseIdError::Length(chars));
+                    return Err(ParseIdError::Digits(chars));
                 }
                 for (at, found) in text.chars().enumerate() {
                     let digit = found
                         .to_digit(16)
                         .and_then(|d| u8::try_from(d).ok())
-                        .ok_or(ParseIdError::Character { at: at + 1, found })?;
+                        .ok_or(ParseIdError::Digit { at: at + 1, found })?;
                     bytes[at / 2] |= if at % 2 == 0 { digit << 4 } else { digit };
                 }
                 Ok(Self(bytes))
@@ -338,6 +349,17 @@ mod tests {
             Err(ParseIdError::Character {
                 at: 1, found: '王'
             })
+        );
+    }
+
+    #[test]
+    fn a_wrong_message_id_is_explained_as_such() {
+        let of = |text: &str| text.parse::<MessageId>();
+        assert_eq!(of("12ab"), Err(ParseIdError::Digits(4)));
+        let found = 'x';
+        assert_eq!(
+            of(&format!("0{}", "x".repeat(31))),
+            Err(ParseIdError::Digit { at: 2, found })
         );
     }
 
