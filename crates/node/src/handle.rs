@@ -30,13 +30,17 @@ pub struct Handle {
     pub(crate) events: broadcast::Sender<Arc<Event>>,
     pub(crate) reader: Reader,
     pub(crate) stop: watch::Sender<bool>,
+    pub(crate) stopped: watch::Receiver<bool>,
 }
 
 impl Handle {
     /// Runs a command. The outer error means that the node has stopped.
     pub async fn ask(&self, command: Command) -> Result<Result<Answer, Refusal>, NodeStopped> {
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { command, answer }).await.map_err(|_| NodeStopped)?;
+        self.requests
+            .send(Request { command, answer })
+            .await
+            .map_err(|_| NodeStopped)?;
         answered.await.map_err(|_| NodeStopped)
     }
 
@@ -60,5 +64,12 @@ impl Handle {
         let mut stop = self.stop.subscribe();
         // An error means that the last handle is gone, which is a stop too.
         let _ = stop.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Resolves once the node has said goodbye and its data directory is free.
+    pub async fn stopped(&self) {
+        let mut stopped = self.stopped.clone();
+        // An error means that the node is gone, which is stopped too.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
     }
 }

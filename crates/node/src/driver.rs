@@ -1,0 +1,365 @@
+//! The one loop that joins the pure engine to sockets, disk, discovery and faces.
+
+use crate::arithmetic::{ConnectError, Handshaker};
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::dial::{self, Reached};
+use crate::discovery::{Discovery, Found};
+use crate::handle::Request;
+use crate::links::{self, Links};
+use crate::listener::{Incoming, counter};
+use crate::publisher::News;
+use hallway_model::{Answer, CounterView, Refusal};
+use hallway_proto::Engine;
+use hallway_proto::handshake::Suite;
+use hallway_proto::io::{CommandId, ConnId, DialId, Input, Output, Sighting, StoreToken};
+use hallway_store::{Completion, Reader};
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio::time::sleep_until;
+
+/// Inputs handled before their outputs are carried out: one acknowledgement, one write to a
+/// socket and one request to the disk then serve them all.
+const BURST: usize = 512;
+/// Requests at the disk beyond which nothing more is read from the network.
+const DISK_REQUESTS_MAX: usize = 64;
+/// How long the last words may take when the node stops.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// An address nobody asked to be woken for.
+const FAR: Duration = Duration::from_secs(24 * 3600);
+
+/// Everything the loop listens to.
+pub(crate) struct Sources {
+    pub(crate) inputs: mpsc::Receiver<Input>,
+    pub(crate) incoming: mpsc::Receiver<Incoming>,
+    pub(crate) dialled: mpsc::UnboundedReceiver<(DialId, Result<Reached, ConnectError>)>,
+    pub(crate) loaded: mpsc::UnboundedReceiver<Input>,
+    pub(crate) stored: mpsc::UnboundedReceiver<Completion>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) discovery: Option<Discovery>,
+    pub(crate) links: Links,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Everything the loop acts on.
+pub(crate) struct Driver {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    pub(crate) handshaker: Handshaker,
+    pub(crate) port: u16,
+    pub(crate) version: &'static str,
+    pub(crate) reader: Reader,
+    pub(crate) disk: std::sync::mpsc::Sender<hallway_store::Request>,
+    pub(crate) disk_requests: usize,
+    pub(crate) news: mpsc::UnboundedSender<News>,
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) dialled: mpsc::UnboundedSender<(DialId, Result<Reached, ConnectError>)>,
+    pub(crate) loaded: mpsc::UnboundedSender<Input>,
+    pub(crate) connections: HashMap<ConnId, Connection>,
+    pub(crate) dials: HashMap<DialId, AbortHandle>,
+    pub(crate) answers: HashMap<CommandId, oneshot::Sender<Result<Answer, Refusal>>>,
+    pub(crate) last_id: u64,
+    pub(crate) trouble: BTreeMap<&'static str, String>,
+}
+
+impl Driver {
+    /// Runs until asked to stop, then says goodbye.
+    pub(crate) async fn run(mut self, mut sources: Sources) {
+        let wake = sleep_until(self.clock.at(self.clock.mono()));
+        tokio::pin!(wake);
+        self.handle_links(&sources.links);
+        loop {
+            self.carry_out(&mut sources.discovery);
+            let due = self.engine.poll_timeout().unwrap_or(self.clock.mono() + FAR);
+            if wake.deadline() != self.clock.at(due) {
+                wake.as_mut().reset(self.clock.at(due));
+            }
+            let disk_free = self.disk_requests < DISK_REQUESTS_MAX;
+            tokio::select! {
+                Some(completion) = sources.stored.recv() => {
+                    self.handle_stored(completion);
+                    self.drain_ready(&mut sources);
+                }
+                Some(input) = sources.inputs.recv(), if disk_free => {
+                    self.handle(input);
+                    self.drain_ready(&mut sources);
+                }
+                Some(request) = sources.requests.recv() => {
+                    self.handle_request(request);
+                    self.drain_ready(&mut sources);
+                }
+                Some(incoming) = sources.incoming.recv() => self.handle_incoming(incoming),
+                Some((dial, outcome)) = sources.dialled.recv() => self.handle_dialled(dial, outcome),
+                Some(input) = sources.loaded.recv() => self.handle(input),
+                Some(found) = next_found(&mut sources.discovery) => {
+                    self.handle_found(found, sources.links.snapshot());
+                }
+                _ = sources.links.changed() => {
+                    if let Some(discovery) = &mut sources.discovery {
+                        discovery.links_changed(sources.links.snapshot());
+                    }
+                    self.handle_links(&sources.links);
+                }
+                () = &mut wake => self.handle(Input::Timeout),
+                _ = sources.stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        self.say_goodbye(sources).await;
+    }
+
+    /// Takes what is ready without waiting, so that one round of outputs serves a burst.
+    fn drain_ready(&mut self, sources: &mut Sources) {
+        for _ in 0..BURST {
+            if let Ok(completion) = sources.stored.try_recv() {
+                self.handle_stored(completion);
+            } else if let Ok(request) = sources.requests.try_recv() {
+                self.handle_request(request);
+            } else if self.disk_requests < DISK_REQUESTS_MAX
+                && let Ok(input) = sources.inputs.try_recv()
+            {
+                self.handle(input);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        if let Input::Closed(conn) = &input {
+            self.connections.remove(conn);
+        }
+        self.engine.handle(input, self.clock.now());
+    }
+
+    fn handle_request(&mut self, request: Request) {
+        let command = CommandId(self.next_id());
+        self.answers.insert(command, request.answer);
+        self.handle(Input::Command(command, request.command));
+    }
+
+    fn handle_stored(&mut self, completion: Completion) {
+        self.disk_requests -= 1;
+        let token = StoreToken(completion.token);
+        self.handle(match completion.result {
+            Ok(added) => Input::Stored(token, added),
+            Err(fault) => Input::StoreFailed(token, fault),
+        });
+    }
+
+    fn handle_incoming(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Session { stream, remote, established } => {
+                self.establish(stream, remote, None, established);
+            }
+            Incoming::Failed(name) => self.engine.count(name),
+        }
+    }
+
+    fn handle_dialled(&mut self, dial: DialId, outcome: Result<Reached, ConnectError>) {
+        if self.dials.remove(&dial).is_none() {
+            return;
+        }
+        match outcome {
+            Ok(reached) => {
+                self.establish(reached.stream, reached.remote, Some(dial), reached.established);
+            }
+            Err(error) => {
+                if matches!(error, ConnectError::Handshake(_)) {
+                    self.engine.count(counter(&error));
+                }
+                self.handle(Input::DialFailed(dial, error.to_string()));
+            }
+        }
+    }
+
+    fn establish(
+        &mut self,
+        stream: TcpStream,
+        remote: SocketAddr,
+        dial: Option<DialId>,
+        established: Box<hallway_proto::handshake::Established>,
+    ) {
+        let Ok(local) = stream.local_addr() else {
+            if let Some(dial) = dial {
+                self.handle(Input::DialFailed(dial, "the connection is gone again".into()));
+            }
+            return;
+        };
+        let conn = ConnId(self.next_id());
+        self.connections.insert(conn, Connection::open(conn, stream, self.inputs.clone()));
+        let local = local.ip();
+        self.handle(Input::Established { conn, dial, remote, local, established });
+    }
+
+    fn handle_found(&mut self, found: Found, snapshot: &links::Snapshot) {
+        match found {
+            Found::Seen(seen) => {
+                let sighting = Sighting {
+                    name: seen.name,
+                    status: seen.status,
+                    fast_aes: seen.fast_aes,
+                    addresses: links::rank(&seen.addresses, snapshot),
+                };
+                self.handle(Input::Sighted(seen.id, sighting));
+            }
+            Found::Gone(peer) => self.handle(Input::Unsighted(peer)),
+            Found::Clone { addresses } => {
+                tracing::warn!(?addresses, "another node announces this node's id");
+                self.engine.count("own_id_announced");
+            }
+            Found::Trouble(why) => {
+                tracing::warn!(%why, "discovery");
+                self.trouble.insert("discovery", why);
+            }
+        }
+    }
+
+    fn handle_links(&mut self, links: &Links) {
+        let addresses = links.snapshot().addresses(self.port);
+        let ips = addresses.iter().map(SocketAddr::ip).collect();
+        self.handle(Input::Links(ips));
+        if links.snapshot().has_network() {
+            self.trouble.remove("network");
+        } else {
+            let why = "no network: no interface is up with an address; plug in a cable or join a \
+                       Wi-Fi network";
+            self.trouble.insert("network", why.into());
+        }
+    }
+
+    /// Carries out what the engine has decided.
+    fn carry_out(&mut self, discovery: &mut Option<Discovery>) {
+        let now = self.clock.now();
+        while let Some(output) = self.engine.poll_output(now) {
+            match output {
+                Output::Dial { dial, expected, addresses, suite } => {
+                    self.dial(dial, expected, addresses, suite);
+                }
+                Output::CancelDial(dial) => {
+                    if let Some(racing) = self.dials.remove(&dial) {
+                        racing.abort();
+                    }
+                }
+                Output::Transmit(conn, bytes) => self.transmit(conn, bytes),
+                Output::Close(conn) => {
+                    self.connections.remove(&conn);
+                }
+                Output::Store { token, epoch, writes } => {
+                    self.disk_requests += 1;
+                    let request = hallway_store::Request { token: token.0, epoch, writes };
+                    assert!(self.disk.send(request).is_ok(), "the disk thread is gone");
+                }
+                Output::LoadOutbox { peer, after_seq, limit } => {
+                    self.load_outbox(peer, after_seq, limit);
+                }
+                Output::Event(kind) => self.tell(News::Event(kind)),
+                Output::Added { message, change } => self.tell(News::Added { message, change }),
+                Output::Reply(command, answer) => self.reply(command, answer),
+                Output::Announce(name, status) => {
+                    if let Some(discovery) = discovery {
+                        discovery.announce(&name, status);
+                    }
+                }
+                Output::Doubt(peer) => {
+                    if let Some(discovery) = discovery {
+                        discovery.verify(&peer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        let Some(connection) = self.connections.get(&conn) else { return };
+        if connection.transmit(bytes).is_err() {
+            tracing::warn!("closed a session: the peer does not read");
+            self.engine.count("stalled");
+            self.handle(Input::Closed(conn));
+        }
+    }
+
+    fn dial(
+        &mut self,
+        dial: DialId,
+        expected: Option<hallway_model::PeerId>,
+        addresses: Vec<SocketAddr>,
+        suite: Suite,
+    ) {
+        let (handshaker, dialled) = (self.handshaker.clone(), self.dialled.clone());
+        let race = async move {
+            let outcome = dial::race(&handshaker, addresses, expected, suite).await;
+            // A driver that is gone needs no report.
+            let _ = dialled.send((dial, outcome));
+        };
+        self.dials.insert(dial, tokio::spawn(race).abort_handle());
+    }
+
+    fn load_outbox(&self, peer: hallway_model::PeerId, after_seq: u64, limit: usize) {
+        let (reader, loaded) = (self.reader.clone(), self.loaded.clone());
+        tokio::task::spawn_blocking(move || {
+            let messages = reader.outbox(&peer, after_seq, limit).unwrap_or_else(|error| {
+                tracing::error!(%error, "could not read the outbox");
+                Vec::new()
+            });
+            // A driver that is gone needs no report.
+            let _ = loaded.send(Input::OutboxLoaded(peer, messages));
+        });
+    }
+
+    fn reply(&mut self, command: CommandId, mut answer: Result<Answer, Refusal>) {
+        if let Ok(Answer::Status(status)) = &mut answer {
+            status.pid = std::process::id();
+            status.version = self.version.into();
+            status.uptime_ms = self.clock.mono().0 / 1000;
+            status.notices = self.trouble.values().cloned().collect();
+            let connections = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);
+            status.counters.push(CounterView { name: "connections".into(), count: connections });
+        }
+        if let Some(asked) = self.answers.remove(&command) {
+            // Whoever asked may have gone away.
+            let _ = asked.send(answer);
+        }
+    }
+
+    fn tell(&self, news: News) {
+        // The publisher lives as long as this sender.
+        let _ = self.news.send(news);
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Tells everybody, lets the last bytes leave and the last writes reach the disk.
+    async fn say_goodbye(mut self, mut sources: Sources) {
+        self.handle(Input::Shutdown);
+        let mut discovery = sources.discovery.take();
+        self.carry_out(&mut discovery);
+        let farewell = async {
+            if let Some(discovery) = discovery {
+                discovery.shutdown().await;
+            }
+            while self.disk_requests > 0 {
+                let Some(completion) = sources.stored.recv().await else { break };
+                self.handle_stored(completion);
+                self.carry_out(&mut None);
+            }
+        };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!("stopped before every goodbye was out");
+        }
+    }
+}
+
+/// The next thing discovery found; pending for ever without discovery.
+async fn next_found(discovery: &mut Option<Discovery>) -> Option<Found> {
+    match discovery {
+        Some(discovery) => discovery.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,241 @@
+//! Starting a node: everything it needs, in order, and how each step can fail.
+
+use crate::arithmetic::Handshaker;
+use crate::clock::Clock;
+use crate::config::Address;
+use crate::discovery::Discovery;
+use crate::driver::{Driver, Sources};
+use crate::handle::{EVENT_BACKLOG, Handle};
+use crate::home::{Home, Lock};
+use crate::keys::Secrets;
+use crate::links::Links;
+use crate::{listener, publisher};
+use hallway_model::{Name, PORT_DEFAULT};
+use hallway_proto::handshake::{Admission, LocalKeys, Policy};
+use hallway_proto::io::Input;
+use hallway_store::{DatabaseKey, OpenError, StoreError};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, watch};
+
+/// Inputs of the network that wait for the driver, at up to 64 KiB each.
+const INPUTS_WAITING: usize = 64;
+/// Handshakes that finished and wait for the driver.
+const INCOMING_WAITING: usize = 64;
+/// Commands that wait for the driver.
+const REQUESTS_WAITING: usize = 1024;
+/// A configured host name that does not resolve is asked for again after this.
+const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+
+/// What a node is started with.
+pub struct NodeConfig {
+    /// Its data directory.
+    pub home: Home,
+    /// Proof that no other node uses it.
+    pub lock: Lock,
+    /// Its keys.
+    pub secrets: Secrets,
+    /// Its name when the database holds none yet.
+    pub name: Name,
+    /// The name of this device, for the certificate.
+    pub device: Name,
+    /// The port to try first; `None` tries [`PORT_DEFAULT`] and the next ones.
+    pub port: Option<u16>,
+    /// Announce and look for others.
+    pub mdns: bool,
+    /// Addresses to keep reachable.
+    pub peers: Vec<Address>,
+    /// Tell peers what was read.
+    pub read_receipts: bool,
+    /// Take everybody as a contact at once.
+    pub accept_all: bool,
+    /// Version of the program, for the status.
+    pub version: &'static str,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error("{0}")]
+    Open(#[from] OpenError),
+    /// The database, once open.
+    #[error("the database could not be read: {0}")]
+    Store(#[from] StoreError),
+    /// The wanted port.
+    #[error("port {port} cannot be used: {error}; choose another with --port, or leave it out")]
+    Port {
+        /// The port.
+        port: u16,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// The system.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Starts a node on the current single-threaded runtime. It is ready when this returns: it
+/// listens, and has announced itself.
+pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
+    let clock = Clock::start();
+    let secrets = &config.secrets;
+    let key = DatabaseKey::new(secrets.database_key);
+    let database = config.home.database();
+    let opened = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
+        let (writer, reader) = hallway_store::open(&database, &key)?;
+        let snapshot = writer.snapshot()?;
+        Ok((writer, reader, snapshot))
+    });
+    let (writer, reader, snapshot) = match opened.await {
+        Ok(opened) => opened?,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    let keys = Arc::new(LocalKeys::new(
+        secrets.identity_seed,
+        secrets.device_secret,
+        &config.device,
+        secrets.created,
+    ));
+    let (listeners, port) = match config.port {
+        Some(port) => listener::bind_exactly(port).map_err(|error| StartError::Port { port, error }),
+        None => listener::bind(PORT_DEFAULT)
+            .map_err(|error| StartError::Port { port: PORT_DEFAULT, error }),
+    }?;
+    let fast_aes = has_fast_aes();
+    let handshaker = Handshaker::new(keys.clone(), Policy { fast_aes, ..Policy::default() });
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    let last_change = snapshot.last_change;
+    let engine_config = hallway_proto::Config {
+        id: keys.id(),
+        name: config.name,
+        port,
+        fast_aes,
+        read_receipts: config.read_receipts,
+        accept_all: config.accept_all,
+    };
+    let engine = hallway_proto::Engine::new(engine_config, snapshot, seed, clock.now());
+
+    let (inputs_tx, inputs) = mpsc::channel(INPUTS_WAITING);
+    let (incoming_tx, incoming) = mpsc::channel(INCOMING_WAITING);
+    let (dialled_tx, dialled) = mpsc::unbounded_channel();
+    let (loaded_tx, loaded) = mpsc::unbounded_channel();
+    let (requests_tx, requests) = mpsc::channel(REQUESTS_WAITING);
+    let (stop_tx, stop) = watch::channel(false);
+    let (stopped_tx, stopped) = watch::channel(false);
+    let (events, _) = broadcast::channel(EVENT_BACKLOG);
+
+    let (disk, stored, disk_thread) = start_disk(writer)?;
+    let (news, news_rx) = mpsc::unbounded_channel();
+    let publishing =
+        publisher::publish(news_rx, events.clone(), reader.clone(), keys.id(), last_change);
+    tokio::spawn(publishing);
+    let admission = Arc::new(Mutex::new(Admission::new()));
+    let mut accepting = tokio::task::JoinSet::new();
+    for listener in listeners {
+        let admission = admission.clone();
+        let (handshaker, incoming_tx) = (handshaker.clone(), incoming_tx.clone());
+        accepting.spawn(listener::accept(listener, handshaker, admission, clock, incoming_tx));
+    }
+    let links = Links::open()?;
+    let discovery = match config.mdns {
+        true => {
+            Some(Discovery::start(keys.id(), port, fast_aes, engine.name(), links.snapshot()))
+        }
+        false => None,
+    };
+    for address in config.peers {
+        tokio::spawn(keep_reachable(address, loaded_tx.clone()));
+    }
+    let driver = Driver {
+        engine,
+        clock,
+        handshaker,
+        port,
+        version: config.version,
+        reader: reader.clone(),
+        disk,
+        disk_requests: 0,
+        news,
+        inputs: inputs_tx,
+        dialled: dialled_tx,
+        loaded: loaded_tx,
+        connections: HashMap::new(),
+        dials: HashMap::new(),
+        answers: HashMap::new(),
+        last_id: 0,
+        trouble: BTreeMap::new(),
+    };
+    let sources = Sources {
+        inputs,
+        incoming,
+        dialled,
+        loaded,
+        stored,
+        requests,
+        discovery,
+        links,
+        stop,
+    };
+    let lock = config.lock;
+    tokio::spawn(async move {
+        driver.run(sources).await;
+        accepting.abort_all();
+        // The driver held the only way to the disk thread, which ends after its last commit.
+        let ended = tokio::task::spawn_blocking(move || disk_thread.join());
+        if !matches!(ended.await, Ok(Ok(()))) {
+            tracing::error!("the disk thread ended badly");
+        }
+        drop(lock);
+        stopped_tx.send_replace(true);
+    });
+    Ok(Handle { requests: requests_tx, events, reader, stop: stop_tx, stopped })
+}
+
+type Disk = (
+    std::sync::mpsc::Sender<hallway_store::Request>,
+    mpsc::UnboundedReceiver<hallway_store::Completion>,
+    std::thread::JoinHandle<()>,
+);
+
+/// The one thread that writes to the database.
+fn start_disk(writer: hallway_store::Writer) -> io::Result<Disk> {
+    let (requests, waiting) = std::sync::mpsc::channel();
+    let (done, completions) = mpsc::unbounded_channel();
+    let thread = std::thread::Builder::new().name("disk".into()).spawn(move || {
+        writer.run(waiting, |completion| {
+            // A driver that is gone needs no report.
+            let _ = done.send(completion);
+        });
+    })?;
+    Ok((requests, completions, thread))
+}
+
+/// Resolves a configured address until it is known, and hands it to the engine.
+async fn keep_reachable(address: Address, inputs: mpsc::UnboundedSender<Input>) {
+    loop {
+        match address.resolve().await {
+            Ok(addresses) if !addresses.is_empty() => {
+                // A driver that is gone needs no addresses.
+                let _ = inputs.send(Input::Static(addresses));
+                return;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::info!(%address, %error, "a configured peer does not resolve"),
+        }
+        tokio::time::sleep(RESOLVE_EVERY).await;
+    }
+}
+
+/// Whether this processor computes AES in hardware.
+fn has_fast_aes() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
+}
