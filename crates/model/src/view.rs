@@ -72,6 +72,8 @@ pub struct PeerView {
     pub addresses: Vec<SocketAddr>,
     /// Measured round trip, in milliseconds.
     pub rtt_ms: Option<f64>,
+    /// How far their wall clock was ahead of ours when the session began, in milliseconds.
+    pub clock_skew_ms: Option<i64>,
     /// When they were last known here.
     pub last_seen: Option<WallTime>,
     /// Messages of theirs not shown yet.

@@ -44,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) remote: SocketAddr,
     pub(crate) local: IpAddr,
     pub(crate) profile: Option<Profile>,
+    /// How far the peer's wall clock is ahead of ours.
+    pub(crate) clock_skew_ms: Option<i64>,
     /// The peer drops our messages until it resumes.
     pub(crate) held_by_them: bool,
     /// We drop the peer's messages until we resume.
@@ -91,6 +93,7 @@ impl Session {
             remote,
             local,
             profile: None,
+            clock_skew_ms: None,
             held_by_them: false,
             held_by_us: None,
             storage_retry_at: None,

@@ -230,6 +230,8 @@ impl Engine {
         entry.record.name = Some(profile.name.clone());
         entry.record.last_seen = Some(now.wall);
         if let Some(session) = &mut entry.session {
+            let ahead = i128::from(profile.at.0) - i128::from(now.wall.0);
+            session.clock_skew_ms = i64::try_from(ahead).ok();
             session.profile = Some(profile);
         }
         if self.config.accept_all && !entry.is_contact() {
