@@ -1,1 +1,6 @@
-//! x
+//! What the tests of Hallway stand on: whole nodes on a network of their own.
+
+pub mod host;
+pub mod hostile;
+pub mod lab;
+pub mod sim;
