@@ -80,33 +80,25 @@ impl Driver {
             }
             let disk_free = self.disk_requests < DISK_REQUESTS_MAX;
             tokio::select! {
-                Some(completion) = sources.stored.recv() => {
-                    self.handle_stored(completion);
-                    self.drain_ready(&mut sources);
-                }
-                Some(input) = sources.inputs.recv(), if disk_free => {
-                    self.handle(input);
-                    self.drain_ready(&mut sources);
-                }
-                Some(request) = sources.requests.recv() => {
-                    self.handle_request(request);
-                    self.drain_ready(&mut sources);
-                }
+                Some(completion) = sources.stored.recv() => self.handle_stored(completion),
+                Some(input) = sources.inputs.recv(), if disk_free => self.handle(input),
+                Some(request) = sources.requests.recv() => self.handle_request(request),
                 Some(incoming) = sources.incoming.recv() => self.handle_incoming(incoming),
                 Some((dial, outcome)) = sources.dialled.recv() => self.handle_dialled(dial, outcome),
                 Some(input) = sources.loaded.recv() => self.handle(input),
                 Some(found) = next_found(&mut sources.discovery) => {
                     self.handle_found(found, sources.links.snapshot());
                 }
-                _ = sources.links.changed() => {
+                () = changed(&mut sources.links) => {
                     if let Some(discovery) = &mut sources.discovery {
                         discovery.links_changed(sources.links.snapshot());
                     }
                     self.handle_links(&sources.links);
                 }
                 () = &mut wake => self.handle(Input::Timeout),
-                _ = sources.stop.wait_for(|stop| *stop) => break,
+                () = stopping(&mut sources.stop) => break,
             }
+            self.drain_ready(&mut sources);
         }
         self.say_goodbye(sources).await;
     }
@@ -362,4 +354,13 @@ async fn next_found(discovery: &mut Option<Discovery>) -> Option<Found> {
         Some(discovery) => discovery.next().await,
         None => std::future::pending().await,
     }
+}
+
+async fn changed(links: &mut Links) {
+    links.changed().await;
+}
+
+async fn stopping(stop: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could ask for anything.
+    let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -2,9 +2,22 @@
 //! joins them to the pure engine.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
+mod arithmetic;
+mod clock;
 pub mod config;
+mod connection;
+mod dial;
+pub mod discovery;
+pub mod doctor;
+mod driver;
 mod handle;
 pub mod home;
 pub mod keys;
+pub mod links;
+mod listener;
+mod node;
+mod publisher;
 
+pub use clock::Clock;
 pub use handle::{EventStream, Handle, NodeStopped};
+pub use node::{NodeConfig, StartError, start};
