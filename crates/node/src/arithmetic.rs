@@ -40,7 +40,11 @@ pub(crate) enum ConnectError {
 impl Handshaker {
     pub(crate) fn new(keys: Arc<LocalKeys>, policy: Policy) -> Self {
         let pool = Arc::new(Semaphore::new(STEPS_AT_ONCE));
-        Self { keys, policy: Arc::new(policy), pool }
+        Self {
+            keys,
+            policy: Arc::new(policy),
+            pool,
+        }
     }
 
     /// Opens a session on a fresh connection of ours.

@@ -12,7 +12,9 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts at zero.
     pub fn start() -> Self {
-        Self { start: std::time::Instant::now() }
+        Self {
+            start: std::time::Instant::now(),
+        }
     }
 
     /// Monotonic time since the start.
@@ -22,9 +24,14 @@ impl Clock {
 
     /// Both clocks.
     pub fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let wall = WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX));
-        Now { mono: self.mono(), wall }
+        Now {
+            mono: self.mono(),
+            wall,
+        }
     }
 
     /// The runtime's form of a time of this clock.

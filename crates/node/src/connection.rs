@@ -36,7 +36,12 @@ impl Connection {
         let (backlog, waiting) = mpsc::unbounded_channel();
         let backlog_bytes = Arc::new(AtomicUsize::new(0));
         tokio::spawn(write(stream.clone(), waiting, backlog_bytes.clone()));
-        Self { stream, backlog, backlog_bytes, reader }
+        Self {
+            stream,
+            backlog,
+            backlog_bytes,
+            reader,
+        }
     }
 
     /// Sends at once what the socket takes, and the rest as it takes more.
@@ -52,7 +57,11 @@ impl Connection {
         let queued = self.backlog_bytes.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
         // The writing task lives as long as this sender.
         let _ = self.backlog.send(bytes);
-        if queued > BACKLOG_BYTES_MAX { Err(Stalled) } else { Ok(()) }
+        if queued > BACKLOG_BYTES_MAX {
+            Err(Stalled)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -67,13 +67,19 @@ async fn attempt(
     suite: Suite,
 ) -> Result<Reached, ConnectError> {
     let connecting = timeout(CONNECT_WITHIN, TcpStream::connect(remote));
-    let mut stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let mut stream = connecting
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&stream)?;
     let established = handshaker.initiate(&mut stream, expected, suite).await;
     if let Err(error) = &established {
         tracing::info!(%remote, %error, "a dial did not lead to a session");
     }
-    Ok(Reached { stream, remote, established: established? })
+    Ok(Reached {
+        stream,
+        remote,
+        established: established?,
+    })
 }
 
 /// A record leaves at once.

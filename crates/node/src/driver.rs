@@ -4,6 +4,7 @@ use crate::arithmetic::{ConnectError, Handshaker};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::dial::{self, Reached};
+use crate::disk::Disk;
 use crate::discovery::{Discovery, Found};
 use crate::handle::Request;
 use crate::links::{self, Links};
@@ -25,8 +26,6 @@ use tokio::time::sleep_until;
 /// Inputs handled before their outputs are carried out: one acknowledgement, one write to a
 /// socket and one request to the disk then serve them all.
 const BURST: usize = 512;
-/// Requests at the disk beyond which nothing more is read from the network.
-const DISK_REQUESTS_MAX: usize = 64;
 /// How long the last words may take when the node stops.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// An address nobody asked to be woken for.
@@ -53,8 +52,7 @@ pub(crate) struct Driver {
     pub(crate) port: u16,
     pub(crate) version: &'static str,
     pub(crate) reader: Reader,
-    pub(crate) disk: std::sync::mpsc::Sender<hallway_store::Request>,
-    pub(crate) disk_requests: usize,
+    pub(crate) disk: Disk,
     pub(crate) news: mpsc::UnboundedSender<News>,
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) dialled: mpsc::UnboundedSender<(DialId, Result<Reached, ConnectError>)>,
@@ -68,7 +66,7 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Runs until asked to stop, then says goodbye.
-    pub(crate) async fn run(mut self, mut sources: Sources) {
+    pub(crate) async fn run(mut self, mut sources: Sources) -> Disk {
         let wake = sleep_until(self.clock.at(self.clock.mono()));
         tokio::pin!(wake);
         self.handle_links(&sources.links);
@@ -78,7 +76,7 @@ impl Driver {
             if wake.deadline() != self.clock.at(due) {
                 wake.as_mut().reset(self.clock.at(due));
             }
-            let disk_free = self.disk_requests < DISK_REQUESTS_MAX;
+            let disk_free = self.disk.has_room();
             tokio::select! {
                 Some(completion) = sources.stored.recv() => self.handle_stored(completion),
                 Some(input) = sources.inputs.recv(), if disk_free => self.handle(input),
@@ -100,7 +98,7 @@ impl Driver {
             }
             self.drain_ready(&mut sources);
         }
-        self.say_goodbye(sources).await;
+        self.say_goodbye(sources).await
     }
 
     /// Takes what is ready without waiting, so that one round of outputs serves a burst.
@@ -110,7 +108,7 @@ impl Driver {
                 self.handle_stored(completion);
             } else if let Ok(request) = sources.requests.try_recv() {
                 self.handle_request(request);
-            } else if self.disk_requests < DISK_REQUESTS_MAX
+            } else if self.disk.has_room()
                 && let Ok(input) = sources.inputs.try_recv()
             {
                 self.handle(input);
@@ -134,7 +132,7 @@ impl Driver {
     }
 
     fn handle_stored(&mut self, completion: Completion) {
-        self.disk_requests -= 1;
+        self.disk.handle_completion();
         let token = StoreToken(completion.token);
         self.handle(match completion.result {
             Ok(added) => Input::Stored(token, added),
@@ -241,9 +239,7 @@ impl Driver {
                     self.connections.remove(&conn);
                 }
                 Output::Store { token, epoch, writes } => {
-                    self.disk_requests += 1;
-                    let request = hallway_store::Request { token: token.0, epoch, writes };
-                    assert!(self.disk.send(request).is_ok(), "the disk thread is gone");
+                    self.disk.write(token.0, epoch, writes);
                 }
                 Output::LoadOutbox { peer, after_seq, limit } => {
                     self.load_outbox(peer, after_seq, limit);
@@ -328,23 +324,27 @@ impl Driver {
     }
 
     /// Tells everybody, lets the last bytes leave and the last writes reach the disk.
-    async fn say_goodbye(mut self, mut sources: Sources) {
+    async fn say_goodbye(mut self, mut sources: Sources) -> Disk {
         self.handle(Input::Shutdown);
         let mut discovery = sources.discovery.take();
         self.carry_out(&mut discovery);
-        let farewell = async {
-            if let Some(discovery) = discovery {
-                discovery.shutdown().await;
-            }
-            while self.disk_requests > 0 {
+        let disk = async {
+            while !self.disk.is_idle() {
                 let Some(completion) = sources.stored.recv().await else { break };
                 self.handle_stored(completion);
                 self.carry_out(&mut None);
             }
         };
+        let withdrawal = async {
+            if let Some(discovery) = discovery {
+                discovery.shutdown().await;
+            }
+        };
+        let farewell = async { tokio::join!(disk, withdrawal) };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("stopped before every goodbye was out");
         }
+        self.disk
     }
 }
 

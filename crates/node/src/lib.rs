@@ -8,6 +8,7 @@ pub mod config;
 mod connection;
 mod dial;
 pub mod discovery;
+mod disk;
 pub mod doctor;
 mod driver;
 mod handle;

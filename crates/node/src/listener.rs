@@ -20,7 +20,11 @@ const PORTS_TRIED: u16 = 64;
 /// A connection that became a session, or what went wrong, for the counters.
 pub(crate) enum Incoming {
     /// A session.
-    Session { stream: TcpStream, remote: SocketAddr, established: Box<Established> },
+    Session {
+        stream: TcpStream,
+        remote: SocketAddr,
+        established: Box<Established>,
+    },
     /// The name of what went wrong.
     Failed(&'static str),
 }
@@ -29,7 +33,9 @@ pub(crate) enum Incoming {
 pub(crate) fn bind(wanted: u16) -> io::Result<(Vec<TcpListener>, u16)> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for offset in 0..=PORTS_TRIED {
-        let Some(port) = wanted.checked_add(offset) else { break };
+        let Some(port) = wanted.checked_add(offset) else {
+            break;
+        };
         match bind_exactly(port) {
             Ok(bound) => return Ok(bound),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
@@ -48,7 +54,8 @@ pub(crate) fn bind_exactly(port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
     };
     let v6 = listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
     let in_use = |r: &io::Result<TcpListener>| {
-        r.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+        r.as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
     };
     if in_use(&v4) || in_use(&v6) {
         return Err(io::ErrorKind::AddrInUse.into());
@@ -64,7 +71,11 @@ pub(crate) fn bind_exactly(port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -100,7 +111,9 @@ pub(crate) async fn accept(
             Ok(ticket) => ticket,
             Err(refused) => {
                 tracing::debug!(%remote, %refused, "refused a connection");
-                if incoming.try_send(Incoming::Failed("half_open_refused")).is_err()
+                if incoming
+                    .try_send(Incoming::Failed("half_open_refused"))
+                    .is_err()
                     && incoming.is_closed()
                 {
                     return;
@@ -114,7 +127,11 @@ pub(crate) async fn accept(
             let outcome = respond(stream, &handshaker).await;
             lock(&admission).release(ticket);
             let report = match outcome {
-                Ok((stream, established)) => Incoming::Session { stream, remote, established },
+                Ok((stream, established)) => Incoming::Session {
+                    stream,
+                    remote,
+                    established,
+                },
                 Err(error) => {
                     tracing::info!(%remote, %error, "a handshake failed");
                     Incoming::Failed(counter(&error))

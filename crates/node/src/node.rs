@@ -4,6 +4,7 @@ use crate::arithmetic::Handshaker;
 use crate::clock::Clock;
 use crate::config::Address;
 use crate::discovery::Discovery;
+use crate::disk::Disk;
 use crate::driver::{Driver, Sources};
 use crate::handle::{EVENT_BACKLOG, Handle};
 use crate::home::{Home, Lock};
@@ -51,6 +52,8 @@ pub struct NodeConfig {
     pub read_receipts: bool,
     /// Take everybody as a contact at once.
     pub accept_all: bool,
+    /// Keep messages on disk. Without it they live only in events: for measurements.
+    pub keep_history: bool,
     /// Version of the program, for the status.
     pub version: &'static str,
 }
@@ -128,7 +131,8 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     let (stopped_tx, stopped) = watch::channel(false);
     let (events, _) = broadcast::channel(EVENT_BACKLOG);
 
-    let (disk, stored, disk_thread) = start_disk(writer)?;
+    let (disk, stored) =
+        if config.keep_history { Disk::start(writer)? } else { Disk::forgetful() };
     let (news, news_rx) = mpsc::unbounded_channel();
     let publishing =
         publisher::publish(news_rx, events.clone(), reader.clone(), keys.id(), last_change);
@@ -158,7 +162,6 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         version: config.version,
         reader: reader.clone(),
         disk,
-        disk_requests: 0,
         news,
         inputs: inputs_tx,
         dialled: dialled_tx,
@@ -182,36 +185,15 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     };
     let lock = config.lock;
     tokio::spawn(async move {
-        driver.run(sources).await;
+        let disk = driver.run(sources).await;
         accepting.abort_all();
-        // The driver held the only way to the disk thread, which ends after its last commit.
-        let ended = tokio::task::spawn_blocking(move || disk_thread.join());
-        if !matches!(ended.await, Ok(Ok(()))) {
-            tracing::error!("the disk thread ended badly");
+        if tokio::task::spawn_blocking(move || disk.join()).await.is_err() {
+            tracing::error!("the disk thread could not be waited for");
         }
         drop(lock);
         stopped_tx.send_replace(true);
     });
     Ok(Handle { requests: requests_tx, events, reader, stop: stop_tx, stopped })
-}
-
-type Disk = (
-    std::sync::mpsc::Sender<hallway_store::Request>,
-    mpsc::UnboundedReceiver<hallway_store::Completion>,
-    std::thread::JoinHandle<()>,
-);
-
-/// The one thread that writes to the database.
-fn start_disk(writer: hallway_store::Writer) -> io::Result<Disk> {
-    let (requests, waiting) = std::sync::mpsc::channel();
-    let (done, completions) = mpsc::unbounded_channel();
-    let thread = std::thread::Builder::new().name("disk".into()).spawn(move || {
-        writer.run(waiting, |completion| {
-            // A driver that is gone needs no report.
-            let _ = done.send(completion);
-        });
-    })?;
-    Ok((requests, completions, thread))
 }
 
 /// Resolves a configured address until it is known, and hands it to the engine.

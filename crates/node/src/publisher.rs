@@ -32,13 +32,19 @@ pub(crate) async fn publish(
                     continue;
                 }
                 match view_of(message, change, &reader, me).await {
-                    Some((message, new)) => EventKind::Message { message: Box::new(message), new },
+                    Some((message, new)) => EventKind::Message {
+                        message: Box::new(message),
+                        new,
+                    },
                     None => continue,
                 }
             }
         };
         // Nobody listening is no error.
-        let _ = events.send(Arc::new(Event { event: last_change, kind }));
+        let _ = events.send(Arc::new(Event {
+            event: last_change,
+            kind,
+        }));
     }
 }
 
@@ -52,7 +58,10 @@ async fn view_of(
     let author = Some(message.author);
     let (author, id, new) = match &message.body {
         Body::Text { reply_to: None, .. } => return Some((plain_view(*message, change, me), true)),
-        Body::Text { reply_to: Some(_), .. } | Body::Unknown { .. } => (author, message.id, true),
+        Body::Text {
+            reply_to: Some(_), ..
+        }
+        | Body::Unknown { .. } => (author, message.id, true),
         Body::Edit { target, .. } | Body::Delete { target } => (author, *target, false),
         Body::Reaction(reaction) => (None, reaction.target, false),
     };
@@ -87,7 +96,11 @@ fn plain_view(message: Message, change: u64, me: PeerId) -> MessageView {
                 None
             }
         },
-        state: if own { Delivery::Queued } else { Delivery::Delivered },
+        state: if own {
+            Delivery::Queued
+        } else {
+            Delivery::Delivered
+        },
         at: message.at,
         reply_to: None,
         edited: false,
