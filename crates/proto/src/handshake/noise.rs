@@ -183,7 +183,7 @@ impl Random for Ephemeral {
     }
 }
 
-/// X25519 that refuses what RFC 7748 leaves to the protocol: see [`is_device_key`].
+/// X25519 that refuses what RFC 7748 leaves to the protocol, as [`is_device_key`] does.
 struct X25519 {
     secret: StaticSecret,
     public: PublicKey,
@@ -239,10 +239,11 @@ impl Dh for X25519 {
             .first_chunk::<32>()
             .zip(out.first_chunk_mut::<32>())
             .ok_or(Error::Dh)?;
-        if !is_device_key(pubkey) {
+        if !is_canonical(pubkey) {
             return Err(Error::Dh);
         }
         let shared = self.secret.diffie_hellman(&PublicKey::from(*pubkey));
+        // All zero: the other key is of low order.
         if !shared.was_contributory() {
             return Err(Error::Dh);
         }
