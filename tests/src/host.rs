@@ -19,6 +19,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The file descriptors a desktop session gives a program; the tests themselves may have more.
 const NODE_FILES: &str = "--nofile=1024:";
 const LOG: &str = "node.log";
+/// Enough to see what a node did before its test failed.
+const LOG_LEVEL: &str = "info";
 
 /// A node: the program, its data directory and its log. Dropping it kills the program, and
 /// prints the log when the test fails.
@@ -72,8 +74,6 @@ impl Plan {
     pub fn start(self, lan: &Lan, host: usize) -> Host {
         let mut host = self.prepare(lan, host);
         host.up();
-        let name = host.plan.name.clone();
-        host.cli(&["name", &name, "--json"]);
         host
     }
 
@@ -129,12 +129,17 @@ impl Host {
     #[track_caller]
     pub fn up(&mut self) {
         assert!(self.running.is_none(), "{} runs already", self.plan.name);
+        // The name is given once: what a person changes later has to last.
+        let first = !self.home().join(LOG).exists();
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.home().join(LOG))
             .expect("the log can be written");
         let mut command = self.command(&["up", "--json"]);
+        if first {
+            command.args(["--name", &self.plan.name]);
+        }
         command
             .args(&self.plan.args)
             .stdin(Stdio::null())
@@ -328,6 +333,7 @@ impl Host {
             .arg(&self.plan.program)
             .args(args)
             .env("HALLWAY_HOME", home)
+            .env("HALLWAY_LOG", LOG_LEVEL)
             .env("HOME", home)
             .env("XDG_RUNTIME_DIR", home)
             .env_remove("DBUS_SESSION_BUS_ADDRESS")
