@@ -77,7 +77,12 @@ impl Dialer {
         }
     }
 
-    /// A session is there.
+    /// A connection is there; whether the peer wants it shows with its first frame.
+    pub(crate) fn handle_connected(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// The peer talks to us.
     pub(crate) fn handle_reached(&mut self) {
         *self = Self::default();
     }
