@@ -79,16 +79,26 @@ impl Disk {
         Snapshot {
             peers: self.peers.values().cloned().collect(),
             undelivered: waiting,
-            settings: settings.map(|(name, value)| ((*name).into(), value.clone())).collect(),
+            settings: settings
+                .map(|(name, value)| ((*name).into(), value.clone()))
+                .collect(),
             last_change: self.change,
         }
     }
 
-    pub(super) fn outbox(&self, me: PeerId, peer: PeerId, after: u64, limit: usize) -> Vec<Message> {
+    pub(super) fn outbox(
+        &self,
+        me: PeerId,
+        peer: PeerId,
+        after: u64,
+        limit: usize,
+    ) -> Vec<Message> {
         let from = (peer, after + 1, MessageId([0; 16]));
         let to = (peer, u64::MAX, MessageId([0xff; 16]));
         let found = self.undelivered.range(from..=to).take(limit);
-        found.filter_map(|(_, _, id)| self.messages.get(&(me, *id)).cloned()).collect()
+        found
+            .filter_map(|(_, _, id)| self.messages.get(&(me, *id)).cloned())
+            .collect()
     }
 
     /// Takes a request. True when the disk was idle, so that a commit is to be started.
@@ -104,7 +114,10 @@ impl Disk {
             let Some(request) = self.waiting.pop_front() else {
                 break;
             };
-            if self.failed_epoch.is_some_and(|failed| request.epoch <= failed) {
+            if self
+                .failed_epoch
+                .is_some_and(|failed| request.epoch <= failed)
+            {
                 self.reports.push_back((request.token, Err(self.fault())));
             } else {
                 self.group.push(request);
@@ -113,23 +126,31 @@ impl Disk {
         !self.group.is_empty()
     }
 
-    /// Ends the commit under way. Returns what became durable.
+    /// Ends the commit under way. Returns what became durable and was not before.
     pub(super) fn commit(&mut self, me: PeerId) -> Vec<Write> {
         let group = std::mem::take(&mut self.group);
         let is_message = |write: &&Write| matches!(write, Write::Message(_));
-        let messages = group.iter().flat_map(|r| &r.writes).filter(is_message).count();
+        let messages = group
+            .iter()
+            .flat_map(|r| &r.writes)
+            .filter(is_message)
+            .count();
         if self.failing || self.room.is_some_and(|room| room < messages.max(1)) {
             let fault = self.fault();
             self.failed_epoch = group.iter().map(|request| request.epoch).max();
-            self.reports.extend(group.into_iter().map(|request| (request.token, Err(fault))));
+            self.reports
+                .extend(group.into_iter().map(|request| (request.token, Err(fault))));
             return Vec::new();
         }
         let mut durable = Vec::new();
         for request in group {
             let mut added = Vec::new();
             for write in request.writes {
-                added.extend(self.apply(me, &write));
-                durable.push(write);
+                let outcome = self.apply(me, &write);
+                added.extend(outcome);
+                if outcome != Some(Added::Duplicate) {
+                    durable.push(write);
+                }
             }
             self.reports.push_back((request.token, Ok(added)));
         }
@@ -161,7 +182,8 @@ impl Disk {
             Write::ForgetPeer(peer) => {
                 self.peers.remove(peer);
                 let conversation = ConversationId::Peer(*peer);
-                self.messages.retain(|_, message| message.conversation != conversation);
+                self.messages
+                    .retain(|_, message| message.conversation != conversation);
                 self.undelivered.retain(|(to, ..)| to != peer);
             }
             Write::Setting(name, value) => {
@@ -192,6 +214,8 @@ impl Disk {
         }
         self.messages.insert(key, message.clone());
         self.change += 1;
-        Added::New { change: self.change }
+        Added::New {
+            change: self.change,
+        }
     }
 }

@@ -15,9 +15,8 @@ mod world;
 
 pub use network::{Chop, Weather};
 pub use oracle::Mark;
-pub use puppet::Heard;
 pub use swarm::swarm;
-pub use world::{Crash, Host, World};
+pub use world::{Crash, Host, Options, World};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
