@@ -75,7 +75,7 @@ impl Engine {
             session.send(&Frame::Read(entry.record.read_by_us), now.mono);
         }
         session.send_ping(now.mono);
-        entry.dialer.handle_reached();
+        entry.dialer.handle_connected();
         entry.replaced = None;
         entry.outbox.rewind();
         self.directory.set_session(&peer, session);
@@ -229,6 +229,7 @@ impl Engine {
         let renamed = entry.record.name.as_ref() != Some(&profile.name);
         entry.record.name = Some(profile.name.clone());
         entry.record.last_seen = Some(now.wall);
+        entry.dialer.handle_reached();
         if let Some(session) = &mut entry.session {
             let ahead = i128::from(profile.at.0) - i128::from(now.wall.0);
             session.clock_skew_ms = i64::try_from(ahead).ok();
@@ -323,13 +324,23 @@ impl Engine {
         let Some(session) = self.directory.take_session(&peer) else {
             return;
         };
+        let unwanted = session.profile.is_none();
         self.end_session(session, None, now);
         self.outputs.push_back(Output::Doubt(peer));
-        let jitter = u64::from(self.jitter());
-        if let Some(entry) = self.directory.get_mut(&peer) {
-            entry.lost_at = Some(now.mono);
+        let jitter = self.jitter();
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        entry.lost_at = Some(now.mono);
+        if unwanted {
+            // Whoever closes at once, such as one who has blocked us, is not to be pestered.
+            let first = DIAL_BACKOFF_FIRST;
+            entry
+                .dialer
+                .handle_failed(now.mono, first, DIAL_BACKOFF_FAR, jitter);
+        } else {
             // Both ends notice at once: a moment apart, they do not dial at once.
-            let wait = std::time::Duration::from_millis(jitter * 2);
+            let wait = std::time::Duration::from_millis(u64::from(jitter) * 2);
             entry.dialer.wait_until(now.mono + wait);
         }
     }
