@@ -637,6 +637,8 @@ mod tests {
         use dbus_secret_service::{EncryptionType, SecretService};
         use std::process::Command;
 
+        const NEEDED: &str = "it needs the Debian packages dbus and gnome-keyring";
+
         /// Starts `gnome-keyring-daemon` with an empty, unlocked keyring on a bus of its own.
         const SESSION: [&str; 6] = [
             "dbus-run-session",
@@ -656,12 +658,8 @@ mod tests {
                 .iter()
                 .all(is_here)
             {
-                assert_ne!(
-                    std::env::var("CI").as_deref(),
-                    Ok("true"),
-                    "install the packages"
-                );
-                eprintln!("skipped: it needs the Debian packages dbus and gnome-keyring");
+                assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{NEEDED}");
+                eprintln!("skipped: {NEEDED}");
                 return;
             }
             let directory = tempfile::tempdir().unwrap();
