@@ -5,7 +5,7 @@ use super::network::End;
 use super::world::{Host, Mind, World};
 use hallway_model::{
     Answer, Body, Command, ConversationId, Delivery, EventKind, Message, MessageId, PeerId,
-    Presence, Refusal, Write,
+    Presence, Refusal, Relation, Write,
 };
 use hallway_proto::io::CommandId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -102,7 +102,7 @@ pub(super) struct Oracle {
     /// Told changes of presence.
     changes: BTreeMap<(Host, PeerId), usize>,
     notices: Vec<(Host, EventKind)>,
-    pub(super) dials: usize,
+    dials: BTreeMap<(Host, Option<PeerId>), usize>,
     recent_dials: BTreeMap<(Host, Option<PeerId>), VecDeque<u64>>,
 }
 
@@ -157,7 +157,7 @@ impl Oracle {
     }
 
     pub(super) fn dialled(&mut self, host: Host, peer: Option<PeerId>, now: u64) {
-        self.dials += 1;
+        *self.dials.entry((host, peer)).or_default() += 1;
         let recent = self.recent_dials.entry((host, peer)).or_default();
         recent.push_back(now);
         while recent.front().is_some_and(|at| now - at > 60_000_000) {
@@ -191,6 +191,11 @@ impl World {
     fn is_durable_with(&self, id: PeerId, author: PeerId, message: MessageId) -> bool {
         self.owners(id)
             .any(|host| self.machine(host).disk.message(author, message).is_some())
+    }
+
+    /// As far as the engine can know.
+    fn has_session(&self, host: Host, peer: PeerId) -> bool {
+        self.running(host).is_some_and(|r| r.known.values().any(|known| *known == peer))
     }
 
     // Step by step.
@@ -346,7 +351,7 @@ impl World {
                 let before = self.oracle.states.insert((host, id.clone()), *state);
                 match state {
                     Delivery::Sent => {
-                        let live = !self.sessions(host, *peer).is_empty();
+                        let live = self.has_session(host, *peer);
                         assert!(live, "{host:?} has sent {id} without a session");
                         let back = before == Some(Delivery::Delivered);
                         assert!(!back, "{host:?} sends {id} again after it was delivered");
@@ -395,7 +400,7 @@ impl World {
 
     fn witness_presence(&mut self, host: Host, peer: PeerId, presence: Presence) {
         if presence == Presence::Live {
-            let live = !self.sessions(host, peer).is_empty();
+            let live = self.has_session(host, peer);
             assert!(
                 live,
                 "{host:?} says that {peer:?} is live, without a session"
@@ -419,7 +424,28 @@ impl World {
 
     /// Dials of all hosts since the start.
     pub fn dials(&self) -> usize {
-        self.oracle.dials
+        self.oracle.dials.values().sum()
+    }
+
+    /// How often each host has dialled each contact.
+    pub(super) fn dials_of_friends(&self) -> Vec<(Host, PeerId, usize)> {
+        let dials = self.oracle.dials.iter();
+        let of_friends = dials.filter_map(|((host, peer), dials)| {
+            let peer = (*peer)?;
+            let friend = self.owners(peer).next()?;
+            self.are_friends(*host, friend).then_some((*host, peer, *dials))
+        });
+        of_friends.collect()
+    }
+
+    /// Both have the other as a contact, on disk.
+    fn are_friends(&self, one: Host, other: Host) -> bool {
+        let lets_in = |host: Host, peer: Host| {
+            let record = self.record(host, peer);
+            record.is_some_and(|r| r.relation == Relation::Contact && !r.blocked)
+        };
+        let cloned = |host: Host| self.oracle.cloned.contains(&self.id(host));
+        lets_in(one, other) && lets_in(other, one) && !cloned(one) && !cloned(other)
     }
 
     /// Requests, name collisions and notices that a host has told of.
@@ -485,12 +511,7 @@ impl World {
     /// Contacts share exactly one session and are told so.
     fn unjoined(&self, one: Host, other: Host) -> Option<String> {
         let (a, b) = (self.id(one), self.id(other));
-        let is_friend = |host: Host, peer: PeerId| {
-            let record = self.machine(host).disk.peer(&peer);
-            record.is_some_and(|r| r.relation == hallway_model::Relation::Contact && !r.blocked)
-        };
-        let cloned = self.oracle.cloned.contains(&a) || self.oracle.cloned.contains(&b);
-        if cloned || !is_friend(one, b) || !is_friend(other, a) {
+        if !self.are_friends(one, other) {
             return None;
         }
         let (ours, theirs): (Vec<End>, Vec<End>) = (self.sessions(one, b), self.sessions(other, a));
@@ -514,7 +535,7 @@ impl World {
         let (there, here) = (self.machine(*receiver), self.machine(said.from));
         let record = there.disk.peer(&from);
         let lets_in =
-            record.is_some_and(|r| r.relation == hallway_model::Relation::Contact && !r.blocked);
+            record.is_some_and(|r| r.relation == Relation::Contact && !r.blocked);
         let lets_out = here.disk.peer(&to).is_some_and(|r| !r.blocked);
         let owed = lets_in && lets_out && !self.oracle.is_void(from, to);
         let runs = self.running(*receiver).is_some() && self.running(said.from).is_some();

@@ -37,6 +37,8 @@ pub(super) struct Running {
     turn_due: bool,
     alarm_at: Option<u64>,
     pub(super) conns: BTreeMap<ConnId, Conn>,
+    /// The connections that the engine has been told of, and not of their end.
+    pub(super) known: BTreeMap<ConnId, PeerId>,
     races: BTreeMap<DialId, Race>,
     announced: Option<(Name, Status)>,
     rings: (u64, u32),
@@ -93,6 +95,7 @@ impl World {
             turn_due: false,
             alarm_at: None,
             conns: BTreeMap::new(),
+            known: BTreeMap::new(),
             races: BTreeMap::new(),
             announced: None,
             rings: (0, 0),
@@ -177,6 +180,11 @@ impl World {
             if let Some(input) = running.inbox.pop_front() {
                 self.trace(|_| format!("{host:?} <- {}", shown(&input)));
                 if let Some(running) = self.running_mut(host) {
+                    if let Input::Established { conn, established, .. } = &input {
+                        running.known.insert(*conn, established.peer);
+                    } else if let Input::Closed(conn) = &input {
+                        running.known.remove(conn);
+                    }
                     running.engine.handle(input, now);
                 }
             }
@@ -309,6 +317,9 @@ impl World {
                 }
             }
             Output::Close(conn) => {
+                if let Some(running) = self.running_mut(host) {
+                    running.known.remove(&conn);
+                }
                 let conns = self.running(host).map(|running| &running.conns);
                 if let Some(end) = conns
                     .and_then(|conns| conns.get(&conn))

@@ -25,6 +25,8 @@ const START: u64 = 1_767_225_600_000;
 /// After all faults have ended, everything owed is delivered within this: the longest wait
 /// between two dials is 120 s, and a dead session is noticed after 45 s.
 const RECOVERY: Duration = mins(5);
+/// How long a commit takes on a healthy disk.
+const COMMIT_US: Range<u64> = 300..3_000;
 /// Timers that may ring on one host in one second. More is a busy loop.
 const RINGS_MAX: u32 = 100;
 
@@ -156,7 +158,7 @@ impl World {
             cuts: BTreeSet::new(),
             oracle: Oracle::default(),
             weather: Weather::default(),
-            commit_us: 300..3_000,
+            commit_us: COMMIT_US,
             rings_max: RINGS_MAX,
             tell,
         }
@@ -421,9 +423,13 @@ impl World {
 
     // What people do.
 
-    /// Has a face ask something. The answer comes in time; see [`World::answer`].
+    /// Has a face ask something, if the node runs. The answer comes in time; see
+    /// [`World::answer`].
     pub fn command(&mut self, host: Host, command: Command) -> CommandId {
         let id = CommandId(self.number());
+        if self.running(host).is_none() {
+            return id;
+        }
         self.trace(|_| format!("{host:?} is asked {id:?}: {command:?}"));
         self.oracle.asked(host, id, &command);
         self.input(host, hallway_proto::io::Input::Command(id, command));
@@ -445,14 +451,14 @@ impl World {
 
     /// Has a person write a text nobody else writes.
     pub fn say(&mut self, from: Host, to: Host) -> Mark {
-        let mark = Mark(self.number());
+        let mark = self.mark();
         self.say_with(from, self.id(to), mark.text(), None);
         mark
     }
 
     /// Has a person write something of any kind.
     pub fn say_anything(&mut self, from: Host, to: Host) -> Mark {
-        let mark = Mark(self.number());
+        let mark = self.mark();
         let target = MessageId(self.bytes());
         let body = match self.range(0..4) {
             0 => Body::Edit {
@@ -471,6 +477,21 @@ impl World {
         };
         self.say_with(from, self.id(to), body, None);
         mark
+    }
+
+    /// A number nobody has used.
+    pub fn mark(&mut self) -> Mark {
+        Mark(self.number())
+    }
+
+    /// Has a person read what another wrote, as far as it is there.
+    pub fn read_up_to(&mut self, host: Host, author: Host, seq: u64) {
+        let author = self.id(author);
+        let messages = self.machine(host).disk.messages();
+        let last = messages.filter(|m| m.author == author).map(|m| m.seq).max().unwrap_or(0);
+        if last > 0 {
+            self.command(host, Command::MarkRead(author, seq.min(last)));
+        }
     }
 
     /// Has a face send something, perhaps again.
@@ -570,6 +591,13 @@ impl World {
         self.cut(other, one);
     }
 
+    /// Everything passes again between two hosts.
+    pub fn join(&mut self, one: Host, other: Host) {
+        self.cuts.remove(&(one, other));
+        self.cuts.remove(&(other, one));
+        self.unblock_paths();
+    }
+
     /// Everything passes again.
     pub fn heal(&mut self) {
         self.cuts.clear();
@@ -613,14 +641,15 @@ impl World {
         }
     }
 
-    /// Ends all faults, starts whoever is down, and checks that everything promised is kept.
-    #[track_caller]
-    pub fn settle(&mut self) {
+    /// Ends all faults and starts whoever is down.
+    pub fn calm(&mut self) {
         self.trace(|_| "all faults end".into());
+        let latency_us = self.weather.latency_us.clone();
         self.weather = Weather {
-            latency_us: self.weather.latency_us.clone(),
+            latency_us,
             ..Weather::default()
         };
+        self.commit_us = COMMIT_US;
         self.heal();
         for host in self.all() {
             let machine = self.machine_mut(host);
@@ -630,19 +659,26 @@ impl World {
                 self.start(host);
             }
         }
+    }
+
+    /// Ends all faults and checks that everything promised is kept.
+    #[track_caller]
+    pub fn settle(&mut self) {
+        self.calm();
         let end = self.now + micros(RECOVERY);
         while self.unsettled().is_some() && self.now < end {
             self.run_for(secs(1));
         }
         // It stays so: nobody dials, nobody hangs up.
-        let before = self.oracle.dials;
+        let before = self.dials_of_friends();
         self.run_for(mins(3));
         if let Some(why) = self.unsettled() {
             panic!("after {RECOVERY:?} of calm: {why}");
         }
         assert_eq!(
-            self.oracle.dials, before,
-            "somebody dials although all is well"
+            self.dials_of_friends(),
+            before,
+            "a contact is dialled although all is well"
         );
     }
 
