@@ -15,9 +15,32 @@ const POLL_EVERY: Duration = Duration::from_secs(5);
 
 /// Names of adapters that software makes. A guess is enough: it decides the order, nothing else.
 const VIRTUAL_PREFIXES: [&str; 26] = [
-    "awdl", "br-", "bridge", "cali", "cni", "docker", "flannel", "gif", "ipsec", "llw", "lxc",
-    "lxd", "nebula", "podman", "ppp", "stf", "tailscale", "tap", "tun", "utun", "vbox", "veth",
-    "virbr", "vmnet", "wg", "zt",
+    "awdl",
+    "br-",
+    "bridge",
+    "cali",
+    "cni",
+    "docker",
+    "flannel",
+    "gif",
+    "ipsec",
+    "llw",
+    "lxc",
+    "lxd",
+    "nebula",
+    "podman",
+    "ppp",
+    "stf",
+    "tailscale",
+    "tap",
+    "tun",
+    "utun",
+    "vbox",
+    "veth",
+    "virbr",
+    "vmnet",
+    "wg",
+    "zt",
 ];
 /// The same on Windows, where names are words.
 const VIRTUAL_WORDS: [&str; 5] = ["vethernet", "virtual", "vmware", "vpn", "wsl"];
@@ -132,12 +155,20 @@ impl Snapshot {
         interfaces.any(|interface| interface.running && interface.kind != Kind::Loopback)
     }
 
+    /// Whether an interface that carries multicast to other hosts is up.
+    pub fn has_multicast(&self) -> bool {
+        let mut running = self.interfaces.iter().filter(|interface| interface.running);
+        running.any(|interface| matches!(interface.kind, Kind::Physical | Kind::Virtual))
+    }
+
     /// The addresses of the usable interfaces with this port, the preferred first.
     pub fn addresses(&self, port: u16) -> Vec<SocketAddr> {
         let on = |interface: &Interface| {
             let index = interface.index;
             let addresses = interface.addresses.clone();
-            addresses.into_iter().map(move |subnet| scoped(subnet.address, port, index))
+            addresses
+                .into_iter()
+                .map(move |subnet| scoped(subnet.address, port, index))
         };
         self.usable().flat_map(on).collect()
     }
@@ -172,7 +203,12 @@ pub fn rank(addresses: &[SocketAddr], links: &Snapshot) -> Vec<SocketAddr> {
         .filter_map(|address| Some((place_of(address, links)?, *address)))
         .collect();
     for place in [Place::OnLink, Place::Routed, Place::OnVirtualLink] {
-        let here = || placed.iter().filter(|(at, _)| *at == place).map(|(_, address)| *address);
+        let here = || {
+            placed
+                .iter()
+                .filter(|(at, _)| *at == place)
+                .map(|(_, address)| *address)
+        };
         let mut v6 = here().filter(SocketAddr::is_ipv6);
         let mut v4 = here().filter(SocketAddr::is_ipv4);
         loop {
@@ -196,15 +232,20 @@ fn place_of(address: &SocketAddr, links: &Snapshot) -> Option<Place> {
         Kind::Physical | Kind::Loopback => Place::OnLink,
         Kind::Virtual | Kind::Tunnel => Place::OnVirtualLink,
     };
-    let mut running = links.interfaces.iter().filter(|interface| interface.running);
+    let mut running = links
+        .interfaces
+        .iter()
+        .filter(|interface| interface.running);
     if let SocketAddr::V6(v6) = address
         && v6.ip().is_unicast_link_local()
     {
-        return running.find(|interface| interface.index == v6.scope_id()).map(on);
+        return running
+            .find(|interface| interface.index == v6.scope_id())
+            .map(on);
     }
     let ip = address.ip();
-    let interface = running
-        .find(|interface| interface.addresses.iter().any(|subnet| subnet.contains(ip)));
+    let interface =
+        running.find(|interface| interface.addresses.iter().any(|subnet| subnet.contains(ip)));
     Some(interface.map_or(Place::Routed, on))
 }
 
@@ -214,7 +255,9 @@ fn kind_of(name: &str, loopback: bool, point_to_point: bool) -> Kind {
         Kind::Loopback
     } else if point_to_point {
         Kind::Tunnel
-    } else if VIRTUAL_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+    } else if VIRTUAL_PREFIXES
+        .iter()
+        .any(|prefix| lower.starts_with(prefix))
         || VIRTUAL_WORDS.iter().any(|word| lower.contains(word))
     {
         Kind::Virtual
@@ -322,7 +365,10 @@ impl Watch {
     }
 
     fn poll() -> Self {
-        Self::Poll(tokio::time::interval_at(Instant::now() + POLL_EVERY, POLL_EVERY))
+        Self::Poll(tokio::time::interval_at(
+            Instant::now() + POLL_EVERY,
+            POLL_EVERY,
+        ))
     }
 
     async fn stirred(&mut self) {
@@ -376,6 +422,12 @@ fn netlink() -> io::Result<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     let groups = GROUP_LINK | GROUP_IPV4_ADDRESS | GROUP_IPV6_ADDRESS;
     bind(&socket, &netlink::SocketAddrNetlink::new(0, groups))?;
+    // The replacement is unsafe to call, for types that lie about their descriptor; this one is
+    // an `OwnedFd`.
+    #[allow(
+        deprecated,
+        reason = "its safe form is deprecated for types other than ours"
+    )]
     tokio::io::unix::AsyncFd::with_interest(socket, tokio::io::Interest::READABLE)
 }
 
@@ -401,7 +453,11 @@ mod tests {
     fn snapshot() -> Snapshot {
         Snapshot {
             interfaces: vec![
-                interface("eth0", 2, &[("10.0.0.2", 24), ("fd00::2", 64), ("fe80::2", 64)]),
+                interface(
+                    "eth0",
+                    2,
+                    &[("10.0.0.2", 24), ("fd00::2", 64), ("fe80::2", 64)],
+                ),
                 interface("docker0", 3, &[("172.17.0.1", 16), ("fe80::3", 64)]),
                 interface("lo", 1, &[("127.0.0.1", 8), ("::1", 128)]),
             ],
@@ -410,12 +466,18 @@ mod tests {
 
     fn ranked(addresses: &[&str], links: &Snapshot) -> Vec<String> {
         let addresses: Vec<SocketAddr> = addresses.iter().map(|a| a.parse().unwrap()).collect();
-        rank(&addresses, links).iter().map(SocketAddr::to_string).collect()
+        rank(&addresses, links)
+            .iter()
+            .map(SocketAddr::to_string)
+            .collect()
     }
 
     #[test]
     fn a_subnet_contains_what_shares_its_prefix() {
-        let subnet = |ip: &str, prefix| Subnet { address: ip.parse().unwrap(), prefix };
+        let subnet = |ip: &str, prefix| Subnet {
+            address: ip.parse().unwrap(),
+            prefix,
+        };
         let holds = |subnet: Subnet, ip: &str| subnet.contains(ip.parse().unwrap());
         assert!(holds(subnet("10.1.2.3", 24), "10.1.2.255"));
         assert!(!holds(subnet("10.1.2.3", 24), "10.1.3.3"));
@@ -429,12 +491,32 @@ mod tests {
 
     #[test]
     fn software_adapters_are_told_from_cards() {
-        for name in ["eth0", "enp3s0", "wlan0", "wlp2s0", "en0", "br0", "Ethernet 2", "Wi-Fi"] {
+        for name in [
+            "eth0",
+            "enp3s0",
+            "wlan0",
+            "wlp2s0",
+            "en0",
+            "br0",
+            "Ethernet 2",
+            "Wi-Fi",
+        ] {
             assert_eq!(kind_of(name, false, false), Kind::Physical, "{name}");
         }
         for name in [
-            "docker0", "br-3fa2", "veth12ab", "virbr0", "vmnet8", "vboxnet0", "zt5u4y", "wg0",
-            "tailscale0", "utun3", "tap0", "vEthernet (WSL)", "VMware Network Adapter VMnet1",
+            "docker0",
+            "br-3fa2",
+            "veth12ab",
+            "virbr0",
+            "vmnet8",
+            "vboxnet0",
+            "zt5u4y",
+            "wg0",
+            "tailscale0",
+            "utun3",
+            "tap0",
+            "vEthernet (WSL)",
+            "VMware Network Adapter VMnet1",
         ] {
             assert_eq!(kind_of(name, false, false), Kind::Virtual, "{name}");
         }
@@ -446,16 +528,27 @@ mod tests {
     fn our_subnets_come_first_virtual_ones_last_and_families_take_turns() {
         let order = ranked(
             &[
-                "172.17.0.9:1", "192.168.9.9:1", "10.0.0.9:1", "10.0.0.8:1", "[fd00::9]:1",
-                "[fe80::9%2]:1", "[2001:db8::9]:1", "10.0.0.9:1",
+                "172.17.0.9:1",
+                "192.168.9.9:1",
+                "10.0.0.9:1",
+                "10.0.0.8:1",
+                "[fd00::9]:1",
+                "[fe80::9%2]:1",
+                "[2001:db8::9]:1",
+                "10.0.0.9:1",
             ],
             &snapshot(),
         );
         assert_eq!(
             order,
             [
-                "[fd00::9]:1", "10.0.0.9:1", "[fe80::9%2]:1", "10.0.0.8:1", "[2001:db8::9]:1",
-                "192.168.9.9:1", "172.17.0.9:1"
+                "[fd00::9]:1",
+                "10.0.0.9:1",
+                "[fe80::9%2]:1",
+                "10.0.0.8:1",
+                "[2001:db8::9]:1",
+                "192.168.9.9:1",
+                "172.17.0.9:1"
             ]
         );
     }
@@ -475,7 +568,10 @@ mod tests {
     fn loopback_is_used_only_where_there_is_nothing_else() {
         let mut links = snapshot();
         let names = |links: &Snapshot| -> Vec<String> {
-            links.usable().map(|interface| interface.name.clone()).collect()
+            links
+                .usable()
+                .map(|interface| interface.name.clone())
+                .collect()
         };
         assert_eq!(names(&links), ["eth0", "docker0"]);
         assert!(links.has_network());
