@@ -4,8 +4,8 @@ use crate::arithmetic::{ConnectError, Handshaker};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::dial::{self, Reached};
-use crate::disk::Disk;
 use crate::discovery::{Discovery, Found};
+use crate::disk::Disk;
 use crate::handle::Request;
 use crate::links::{self, Links};
 use crate::listener::{Incoming, counter};
@@ -50,6 +50,8 @@ pub(crate) struct Driver {
     pub(crate) clock: Clock,
     pub(crate) handshaker: Handshaker,
     pub(crate) port: u16,
+    /// Where others reach us, by interface.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) version: &'static str,
     pub(crate) reader: Reader,
     pub(crate) disk: Disk,
@@ -72,7 +74,10 @@ impl Driver {
         self.handle_links(&sources.links);
         loop {
             self.carry_out(&mut sources.discovery);
-            let due = self.engine.poll_timeout().unwrap_or(self.clock.mono() + FAR);
+            let due = self
+                .engine
+                .poll_timeout()
+                .unwrap_or(self.clock.mono() + FAR);
             if wake.deadline() != self.clock.at(due) {
                 wake.as_mut().reset(self.clock.at(due));
             }
@@ -142,7 +147,11 @@ impl Driver {
 
     fn handle_incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Session { stream, remote, established } => {
+            Incoming::Session {
+                stream,
+                remote,
+                established,
+            } => {
                 self.establish(stream, remote, None, established);
             }
             Incoming::Failed(name) => self.engine.count(name),
@@ -155,7 +164,12 @@ impl Driver {
         }
         match outcome {
             Ok(reached) => {
-                self.establish(reached.stream, reached.remote, Some(dial), reached.established);
+                self.establish(
+                    reached.stream,
+                    reached.remote,
+                    Some(dial),
+                    reached.established,
+                );
             }
             Err(error) => {
                 if matches!(error, ConnectError::Handshake(_)) {
@@ -175,14 +189,24 @@ impl Driver {
     ) {
         let Ok(local) = stream.local_addr() else {
             if let Some(dial) = dial {
-                self.handle(Input::DialFailed(dial, "the connection is gone again".into()));
+                self.handle(Input::DialFailed(
+                    dial,
+                    "the connection is gone again".into(),
+                ));
             }
             return;
         };
         let conn = ConnId(self.next_id());
-        self.connections.insert(conn, Connection::open(conn, stream, self.inputs.clone()));
+        self.connections
+            .insert(conn, Connection::open(conn, stream, self.inputs.clone()));
         let local = local.ip();
-        self.handle(Input::Established { conn, dial, remote, local, established });
+        self.handle(Input::Established {
+            conn,
+            dial,
+            remote,
+            local,
+            established,
+        });
     }
 
     fn handle_found(&mut self, found: Found, snapshot: &links::Snapshot) {
@@ -209,8 +233,8 @@ impl Driver {
     }
 
     fn handle_links(&mut self, links: &Links) {
-        let addresses = links.snapshot().addresses(self.port);
-        let ips = addresses.iter().map(SocketAddr::ip).collect();
+        self.addresses = links.snapshot().addresses(self.port);
+        let ips = self.addresses.iter().map(SocketAddr::ip).collect();
         self.handle(Input::Links(ips));
         if links.snapshot().has_network() {
             self.trouble.remove("network");
@@ -226,7 +250,12 @@ impl Driver {
         let now = self.clock.now();
         while let Some(output) = self.engine.poll_output(now) {
             match output {
-                Output::Dial { dial, expected, addresses, suite } => {
+                Output::Dial {
+                    dial,
+                    expected,
+                    addresses,
+                    suite,
+                } => {
                     self.dial(dial, expected, addresses, suite);
                 }
                 Output::CancelDial(dial) => {
@@ -238,10 +267,18 @@ impl Driver {
                 Output::Close(conn) => {
                     self.connections.remove(&conn);
                 }
-                Output::Store { token, epoch, writes } => {
+                Output::Store {
+                    token,
+                    epoch,
+                    writes,
+                } => {
                     self.disk.write(token.0, epoch, writes);
                 }
-                Output::LoadOutbox { peer, after_seq, limit } => {
+                Output::LoadOutbox {
+                    peer,
+                    after_seq,
+                    limit,
+                } => {
                     self.load_outbox(peer, after_seq, limit);
                 }
                 Output::Event(kind) => self.tell(News::Event(kind)),
@@ -262,7 +299,9 @@ impl Driver {
     }
 
     fn transmit(&mut self, conn: ConnId, bytes: Vec<u8>) {
-        let Some(connection) = self.connections.get(&conn) else { return };
+        let Some(connection) = self.connections.get(&conn) else {
+            return;
+        };
         if connection.transmit(bytes).is_err() {
             tracing::warn!("closed a session: the peer does not read");
             self.engine.count("stalled");
@@ -289,10 +328,12 @@ impl Driver {
     fn load_outbox(&self, peer: hallway_model::PeerId, after_seq: u64, limit: usize) {
         let (reader, loaded) = (self.reader.clone(), self.loaded.clone());
         tokio::task::spawn_blocking(move || {
-            let messages = reader.outbox(&peer, after_seq, limit).unwrap_or_else(|error| {
-                tracing::error!(%error, "could not read the outbox");
-                Vec::new()
-            });
+            let messages = reader
+                .outbox(&peer, after_seq, limit)
+                .unwrap_or_else(|error| {
+                    tracing::error!(%error, "could not read the outbox");
+                    Vec::new()
+                });
             // A driver that is gone needs no report.
             let _ = loaded.send(Input::OutboxLoaded(peer, messages));
         });
@@ -301,11 +342,15 @@ impl Driver {
     fn reply(&mut self, command: CommandId, mut answer: Result<Answer, Refusal>) {
         if let Ok(Answer::Status(status)) = &mut answer {
             status.pid = std::process::id();
+            status.addresses.clone_from(&self.addresses);
             status.version = self.version.into();
             status.uptime_ms = self.clock.mono().0 / 1000;
             status.notices = self.trouble.values().cloned().collect();
             let connections = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);
-            status.counters.push(CounterView { name: "connections".into(), count: connections });
+            status.counters.push(CounterView {
+                name: "connections".into(),
+                count: connections,
+            });
         }
         if let Some(asked) = self.answers.remove(&command) {
             // Whoever asked may have gone away.
@@ -330,7 +375,9 @@ impl Driver {
         self.carry_out(&mut discovery);
         let disk = async {
             while !self.disk.is_idle() {
-                let Some(completion) = sources.stored.recv().await else { break };
+                let Some(completion) = sources.stored.recv().await else {
+                    break;
+                };
                 self.handle_stored(completion);
                 self.carry_out(&mut None);
             }

@@ -103,12 +103,22 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         secrets.created,
     ));
     let (listeners, port) = match config.port {
-        Some(port) => listener::bind_exactly(port).map_err(|error| StartError::Port { port, error }),
-        None => listener::bind(PORT_DEFAULT)
-            .map_err(|error| StartError::Port { port: PORT_DEFAULT, error }),
+        Some(port) => {
+            listener::bind_exactly(port).map_err(|error| StartError::Port { port, error })
+        }
+        None => listener::bind(PORT_DEFAULT).map_err(|error| StartError::Port {
+            port: PORT_DEFAULT,
+            error,
+        }),
     }?;
     let fast_aes = has_fast_aes();
-    let handshaker = Handshaker::new(keys.clone(), Policy { fast_aes, ..Policy::default() });
+    let handshaker = Handshaker::new(
+        keys.clone(),
+        Policy {
+            fast_aes,
+            ..Policy::default()
+        },
+    );
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     let last_change = snapshot.last_change;
@@ -131,24 +141,42 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     let (stopped_tx, stopped) = watch::channel(false);
     let (events, _) = broadcast::channel(EVENT_BACKLOG);
 
-    let (disk, stored) =
-        if config.keep_history { Disk::start(writer)? } else { Disk::forgetful() };
+    let (disk, stored) = if config.keep_history {
+        Disk::start(writer)?
+    } else {
+        Disk::forgetful()
+    };
     let (news, news_rx) = mpsc::unbounded_channel();
-    let publishing =
-        publisher::publish(news_rx, events.clone(), reader.clone(), keys.id(), last_change);
+    let publishing = publisher::publish(
+        news_rx,
+        events.clone(),
+        reader.clone(),
+        keys.id(),
+        last_change,
+    );
     tokio::spawn(publishing);
     let admission = Arc::new(Mutex::new(Admission::new()));
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {
         let admission = admission.clone();
         let (handshaker, incoming_tx) = (handshaker.clone(), incoming_tx.clone());
-        accepting.spawn(listener::accept(listener, handshaker, admission, clock, incoming_tx));
+        accepting.spawn(listener::accept(
+            listener,
+            handshaker,
+            admission,
+            clock,
+            incoming_tx,
+        ));
     }
     let links = Links::open()?;
     let discovery = match config.mdns {
-        true => {
-            Some(Discovery::start(keys.id(), port, fast_aes, engine.name(), links.snapshot()))
-        }
+        true => Some(Discovery::start(
+            keys.id(),
+            port,
+            fast_aes,
+            engine.name(),
+            links.snapshot(),
+        )),
         false => None,
     };
     for address in config.peers {
@@ -159,6 +187,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         clock,
         handshaker,
         port,
+        addresses: Vec::new(),
         version: config.version,
         reader: reader.clone(),
         disk,
@@ -187,13 +216,22 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     tokio::spawn(async move {
         let disk = driver.run(sources).await;
         accepting.abort_all();
-        if tokio::task::spawn_blocking(move || disk.join()).await.is_err() {
+        if tokio::task::spawn_blocking(move || disk.join())
+            .await
+            .is_err()
+        {
             tracing::error!("the disk thread could not be waited for");
         }
         drop(lock);
         stopped_tx.send_replace(true);
     });
-    Ok(Handle { requests: requests_tx, events, reader, stop: stop_tx, stopped })
+    Ok(Handle {
+        requests: requests_tx,
+        events,
+        reader,
+        stop: stop_tx,
+        stopped,
+    })
 }
 
 /// Resolves a configured address until it is known, and hands it to the engine.

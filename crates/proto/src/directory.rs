@@ -152,12 +152,12 @@ impl Entry {
             blocked: self.record.blocked,
             request: self.is_request(),
             impostor: self.record.impostor,
-            addresses: match &self.session {
-                Some(session) => vec![session.remote],
-                None => self.addresses(),
-            },
+            addresses: self.addresses(),
             rtt_ms: rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
-            clock_skew_ms: self.session.as_ref().and_then(|session| session.clock_skew_ms),
+            clock_skew_ms: self
+                .session
+                .as_ref()
+                .and_then(|session| session.clock_skew_ms),
             last_seen: self.record.last_seen,
             unread: 0,
             typing: self.typing_until.is_some_and(|until| until > now),
