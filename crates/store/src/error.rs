@@ -1,40 +1,44 @@
 //! What can go wrong, and whose fault it is.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why the database was not opened. Each message says what to do; the database is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The key is another one, or the file is no database of Hallway.
     #[error(
-        "the key does not fit {path}: it belongs to other data, or the file is not a database of Hallway"
+        "the key does not fit {}: it belongs to other data, or the file is not a database of \
+         Hallway; nothing was changed", .path.display()
     )]
     WrongKey {
         /// The database.
         path: PathBuf,
     },
     /// The file was damaged or cut short.
-    #[error("{path} is damaged ({reason}); nothing was changed. {}", restore(.path, .backup.as_ref()))]
+    #[error("{} is damaged ({reason}); nothing was changed. {}",
+        .path.display(), restore(.path, .backup.as_deref()))]
     Corrupt {
         /// The database.
         path: PathBuf,
-        /// The latest copy that was checked, when there is one.
+        /// The latest checked copy, when there is one.
         backup: Option<PathBuf>,
         /// What was found.
         reason: String,
     },
     /// The file is gone while its copy or its log is still there.
-    #[error("{path} is missing although it was used before; nothing was changed. {}", restore(.path, .backup.as_ref()))]
+    #[error("{} is missing although it was used before; nothing was changed. {}",
+        .path.display(), restore(.path, .backup.as_deref()))]
     Missing {
         /// The database.
         path: PathBuf,
-        /// The latest copy that was checked, when there is one.
+        /// The latest checked copy, when there is one.
         backup: Option<PathBuf>,
     },
     /// Written by a newer version.
     #[error(
-        "{path} was written by a newer version of Hallway (schema {found}; this one knows {known}): use that version"
+        "{} was written by a newer version of Hallway (schema {found}; this one knows {known}): \
+         use that version; nothing was changed", .path.display()
     )]
     Newer {
         /// The database.
@@ -45,7 +49,7 @@ pub enum OpenError {
         known: u32,
     },
     /// This machine did not let us read or make the file.
-    #[error("{path} could not be opened: {source}")]
+    #[error("{} could not be opened: {source}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -53,7 +57,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The database engine failed for another reason, such as a full disk.
-    #[error("{path} could not be opened: {source}")]
+    #[error("{} could not be opened: {source}", .path.display())]
     Engine {
         /// The database.
         path: PathBuf,
@@ -63,25 +67,22 @@ pub enum OpenError {
 }
 
 /// How a person gets their data back.
-fn restore(path: &std::path::Path, backup: Option<&PathBuf>) -> String {
+fn restore(path: &Path, backup: Option<&Path>) -> String {
     let path = path.display();
+    let aside = format!("move {path}, {path}-wal and {path}-shm elsewhere, as far as they exist");
     match backup {
-        Some(backup) => format!(
-            "The latest checked copy is {}: to go back to it, move {path}, {path}-wal and \
-             {path}-shm elsewhere (as far as they exist) and rename the copy to {path}",
-            backup.display()
-        ),
-        None => format!(
-            "There is no copy yet; to start afresh, move {path}, {path}-wal and {path}-shm \
-             elsewhere (as far as they exist)"
-        ),
+        Some(copy) => {
+            let copy = copy.display();
+            format!("The last checked copy is {copy}: to use it, {aside}, and rename it to {path}")
+        }
+        None => format!("There is no copy: to start afresh, {aside}"),
     }
 }
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database engine, or the disk under it.
+    /// The database engine, the disk under it, or damaged contents.
     #[error("the database could not be read: {0}")]
     Engine(#[from] rusqlite::Error),
     /// Where an export was written to.

@@ -1,0 +1,317 @@
+//! The client every face uses: typed calls over the node's Unix socket.
+
+use crate::problem::ProblemView;
+use crate::schema::{
+    ConnectRequest, DoctorQuery, Done, EventsQuery, LogQuery, NameRequest, ReadRequest,
+    SendRequest, SendView, StatusRequest, VerifyRequest,
+};
+use hallway_model::{Event, MessageView, Name, PeerView, Report, Status, StatusView, VerifyView};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
+
+/// All that RFC 3986 does not let stand for itself in a path segment.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens on the socket.
+    #[error("no node is running here ({})", .socket.display())]
+    NotRunning {
+        /// Where it would listen.
+        socket: PathBuf,
+    },
+    /// The node refused, and says why.
+    #[error("{}", .0.detail)]
+    Refused(Box<ProblemView>),
+    /// The socket cannot be used.
+    #[error("cannot talk to the node at {}: {error}", .socket.display())]
+    Socket {
+        /// Where it listens.
+        socket: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The connection broke; the node has stopped, or refuses this user.
+    #[error("the connection to the node broke: {0}")]
+    Broken(#[from] hyper::Error),
+    /// The answer is not what this version of the client expects.
+    #[error("the node answered something this version does not understand: {0}")]
+    NotUnderstood(#[from] serde_json::Error),
+}
+
+type Result<T> = std::result::Result<T, ClientError>;
+
+/// A way to one node. Each call opens a connection of its own.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// The node that listens on this socket. Nothing is opened yet.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self {
+            socket: socket.into(),
+        }
+    }
+
+    /// Where the node listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The node itself.
+    pub async fn status(&self) -> Result<StatusView> {
+        self.get("status").await
+    }
+
+    /// Asks the node to say goodbye and stop. It is still there when this returns.
+    pub async fn stop(&self) -> Result<Done> {
+        self.act("stop").await
+    }
+
+    /// Takes a new name.
+    pub async fn set_name(&self, name: Name) -> Result<Done> {
+        self.put("name", &NameRequest { name }).await
+    }
+
+    /// Changes the availability.
+    pub async fn set_status(&self, status: Status) -> Result<Done> {
+        self.put("status", &StatusRequest { status }).await
+    }
+
+    /// Everybody known or near.
+    pub async fn peers(&self) -> Result<Vec<PeerView>> {
+        self.get("peers").await
+    }
+
+    /// The one peer that a name, tag, id or `name~tag` means.
+    pub async fn peer(&self, peer: &str) -> Result<PeerView> {
+        self.get(&path_of(peer, None)).await
+    }
+
+    /// The safety number with a peer.
+    pub async fn safety_number(&self, peer: &str) -> Result<VerifyView> {
+        self.get(&path_of(peer, Some("verify"))).await
+    }
+
+    /// Compares the number the other person reads out, and remembers that it was right.
+    pub async fn verify(&self, peer: &str, number: String) -> Result<VerifyView> {
+        let number = Some(number);
+        self.post(&path_of(peer, Some("verify")), &VerifyRequest { number })
+            .await
+    }
+
+    /// Keeps a contact as they are although somebody else uses their name.
+    pub async fn keep_name(&self, peer: &str) -> Result<PeerView> {
+        self.act(&path_of(peer, Some("keep-name"))).await
+    }
+
+    /// Lets nothing of a peer through any more.
+    pub async fn block(&self, peer: &str) -> Result<PeerView> {
+        self.act(&path_of(peer, Some("block"))).await
+    }
+
+    /// Undoes a block.
+    pub async fn unblock(&self, peer: &str) -> Result<PeerView> {
+        self.act(&path_of(peer, Some("unblock"))).await
+    }
+
+    /// Accepts a stranger's request.
+    pub async fn accept(&self, peer: &str) -> Result<PeerView> {
+        self.act(&path_of(peer, Some("accept"))).await
+    }
+
+    /// Removes a peer and everything exchanged with them; also declines a request. Returns who
+    /// it was.
+    pub async fn forget(&self, peer: &str) -> Result<PeerView> {
+        self.act(&path_of(peer, Some("forget"))).await
+    }
+
+    /// A peer's messages up to this sequence number were shown.
+    pub async fn read(&self, peer: &str, seq: u64) -> Result<Done> {
+        self.post(&path_of(peer, Some("read")), &ReadRequest { seq })
+            .await
+    }
+
+    /// We are typing to a peer.
+    pub async fn typing(&self, peer: &str) -> Result<Done> {
+        self.act(&path_of(peer, Some("typing"))).await
+    }
+
+    /// Strangers whose messages wait for a decision.
+    pub async fn requests(&self) -> Result<Vec<PeerView>> {
+        self.get("requests").await
+    }
+
+    /// Dials an address and returns who answered.
+    pub async fn connect(&self, request: &ConnectRequest) -> Result<PeerView> {
+        self.post("connect", request).await
+    }
+
+    /// Sends a message.
+    pub async fn send(&self, request: &SendRequest) -> Result<SendView> {
+        self.post("messages", request).await
+    }
+
+    /// Messages, oldest first.
+    pub async fn log(&self, query: &LogQuery) -> Result<Vec<MessageView>> {
+        self.get(&with_query("log", query)).await
+    }
+
+    /// Every event after `since`, or from now on. Events are already being kept for the caller
+    /// when this returns.
+    pub async fn events(&self, since: Option<u64>) -> Result<Lines<Event>> {
+        self.lines(&with_query("events", &EventsQuery { since }))
+            .await
+    }
+
+    /// What is wrong with this network, and whose side it is on.
+    pub async fn doctor(&self, peer: Option<String>) -> Result<Report> {
+        self.get(&with_query("doctor", &DoctorQuery { peer })).await
+    }
+
+    /// Everything a person would want back, as it is on disk.
+    pub async fn export(&self) -> Result<Lines<serde_json::Value>> {
+        self.lines("export").await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        parse(self.call(Method::GET, path, None).await?).await
+    }
+
+    async fn lines<T>(&self, path: &str) -> Result<Lines<T>> {
+        let response = self.call(Method::GET, path, None).await?;
+        Ok(Lines {
+            body: response.into_body(),
+            held: Vec::new(),
+            start: 0,
+            item: PhantomData,
+        })
+    }
+
+    async fn act<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        parse(self.call(Method::POST, path, None).await?).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let body = serde_json::to_vec(body)?;
+        parse(self.call(Method::POST, path, Some(body)).await?).await
+    }
+
+    async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let body = serde_json::to_vec(body)?;
+        parse(self.call(Method::PUT, path, Some(body)).await?).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>> {
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|error| self.unreachable(error))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // A fault of the connection also ends the exchange below, which reports it.
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/{path}"))
+            .header(HOST, "hallway")
+            .header(ACCEPT, "application/json, application/x-ndjson");
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body.unwrap_or_default())))
+            .expect("a percent-encoded path and constant headers make a valid request");
+        let response = sender.send_request(request).await?;
+        if response.status() == StatusCode::OK {
+            return Ok(response);
+        }
+        let problem = parse(response).await?;
+        Err(ClientError::Refused(Box::new(problem)))
+    }
+
+    fn unreachable(&self, error: io::Error) -> ClientError {
+        let socket = self.socket.clone();
+        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+        if nobody.contains(&error.kind()) {
+            ClientError::NotRunning { socket }
+        } else {
+            ClientError::Socket { socket, error }
+        }
+    }
+}
+
+async fn parse<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T> {
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(serde_json::from_slice(&body)?)
+}
+
+fn path_of(peer: &str, action: Option<&str>) -> String {
+    // A segment of one or two dots would be resolved away on its way.
+    let peer = match peer {
+        "." => "%2E".to_owned(),
+        ".." => "%2E%2E".to_owned(),
+        other => utf8_percent_encode(other, SEGMENT).to_string(),
+    };
+    match action {
+        Some(action) => format!("peers/{peer}/{action}"),
+        None => format!("peers/{peer}"),
+    }
+}
+
+fn with_query(path: &str, query: &impl Serialize) -> String {
+    let query = serde_urlencoded::to_string(query).expect("the queries are flat structs");
+    format!("{path}?{query}")
+}
+
+/// A stream of JSON values, one on each line.
+pub struct Lines<T> {
+    body: Incoming,
+    /// What has come, from `start` on not yet handed out.
+    held: Vec<u8>,
+    start: usize,
+    item: PhantomData<T>,
+}
+
+impl<T: DeserializeOwned> Lines<T> {
+    /// The next value; `None` when the node has ended the stream.
+    pub async fn next(&mut self) -> Option<Result<T>> {
+        loop {
+            let waiting = self.held.get(self.start..).unwrap_or_default();
+            if let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                let value = waiting.get(..end).map(serde_json::from_slice)?;
+                self.start += end + 1;
+                return Some(value.map_err(ClientError::from));
+            }
+            match self.body.frame().await? {
+                Ok(frame) => {
+                    self.held.drain(..self.start);
+                    self.start = 0;
+                    self.held.extend(frame.data_ref().into_iter().flatten());
+                }
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
+}

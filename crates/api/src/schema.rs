@@ -1,0 +1,156 @@
+//! The bodies and queries of the API that are not views of the model.
+//!
+//! A request with a field that is not listed here is refused, and the refusal names the field: a
+//! misspelt `reply_to` must not quietly send a message that answers nothing.
+
+use hallway_model::{Delivery, MessageId, Name, PeerId, Status, WallTime};
+use serde::{Deserialize, Serialize};
+
+/// `POST /api/v1/messages`: exactly one of a text, an edit, a deletion and a reaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendRequest {
+    /// A name, a tag, an id or `name~tag`.
+    pub to: String,
+    /// The text, or with `edit` the new text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The message that the text answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// Our own message whose text `text` replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<MessageId>,
+    /// Our own message to take back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<MessageId>,
+    /// An emoji to set or take off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction: Option<ReactionRequest>,
+    /// Chosen by the caller: a request repeated with the same one sends once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Reply only when the message has come this far, or the time is over; `queued` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Delivery>,
+    /// How long to wait, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// The emoji in a [`SendRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReactionRequest {
+    /// The message it is about.
+    pub target: MessageId,
+    /// The emoji.
+    pub emoji: String,
+    /// Set (when absent), or taken off.
+    #[serde(default = "yes")]
+    pub on: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The reply of what has nothing to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
+/// What became of a [`SendRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendView {
+    /// The message.
+    pub id: MessageId,
+    /// Whom it goes to.
+    pub to: PeerId,
+    /// How far it has come.
+    pub state: Delivery,
+}
+
+/// Most messages in one reply of the log: with the longest texts still only some 32 MiB.
+/// `before` leads to the page before.
+pub const LOG_MESSAGES_MAX: usize = 1000;
+
+/// `GET /api/v1/log`: messages, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogQuery {
+    /// The talk with this peer; all talks when absent, which needs `search`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Nothing written before this time, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<WallTime>,
+    /// Only what stands before this message: the way to the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<MessageId>,
+    /// At most this many, the latest ones; 50 when absent, [`LOG_MESSAGES_MAX`] at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only messages with all of these words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+}
+
+/// `GET /api/v1/events`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsQuery {
+    /// Tell what happened to messages after this event first. The header `Last-Event-ID`, which
+    /// a browser sends when it comes back, counts more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+}
+
+/// `POST /api/v1/connect`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectRequest {
+    /// `HOST` or `HOST:PORT`.
+    pub address: String,
+}
+
+/// `PUT /api/v1/name`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameRequest {
+    /// The new name.
+    pub name: Name,
+}
+
+/// `PUT /api/v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusRequest {
+    /// The new availability.
+    pub status: Status,
+}
+
+/// `POST /api/v1/peers/{ref}/verify`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyRequest {
+    /// The number the other person reads out; absent to only show ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+}
+
+/// `POST /api/v1/peers/{ref}/read`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadRequest {
+    /// Their messages up to this sequence number were shown.
+    pub seq: u64,
+}
+
+/// `GET /api/v1/doctor`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DoctorQuery {
+    /// Also look at the way to this peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+}

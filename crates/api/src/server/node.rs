@@ -1,0 +1,49 @@
+//! The node itself: status, name, availability, doctor, stop.
+
+use super::request::{Asked, Body};
+use super::{Result, ask, resolve, this_node};
+use crate::schema::{DoctorQuery, Done, NameRequest, StatusRequest};
+use axum::Json;
+use axum::extract::State;
+use hallway_model::{Command, Report, StatusView};
+use hallway_node::Handle;
+use hallway_node::home::Home;
+
+pub(super) async fn status(State(node): State<Handle>) -> Result<Json<StatusView>> {
+    Ok(Json(*this_node(&node).await?))
+}
+
+pub(super) async fn set_status(
+    State(node): State<Handle>,
+    Body(StatusRequest { status }): Body<StatusRequest>,
+) -> Result<Json<Done>> {
+    ask(&node, Command::SetStatus(status)).await?;
+    Ok(Json(Done {}))
+}
+
+pub(super) async fn set_name(
+    State(node): State<Handle>,
+    Body(NameRequest { name }): Body<NameRequest>,
+) -> Result<Json<Done>> {
+    ask(&node, Command::Rename(name)).await?;
+    Ok(Json(Done {}))
+}
+
+pub(super) async fn doctor(
+    home: &Home,
+    State(node): State<Handle>,
+    Asked(DoctorQuery { peer }): Asked<DoctorQuery>,
+) -> Result<Json<Report>> {
+    let peer = match peer {
+        Some(peer) => Some(resolve(&node, &peer).await?),
+        None => None,
+    };
+    Ok(Json(
+        hallway_node::doctor::run(home, Some(&node), peer.as_deref()).await,
+    ))
+}
+
+pub(super) async fn stop(State(node): State<Handle>) -> Json<Done> {
+    node.stop();
+    Json(Done {})
+}

@@ -1,0 +1,165 @@
+//! People: who is here, trust, requests.
+
+use super::request::{Body, Meant};
+use super::{Result, ask, resolve, unexpected};
+use crate::problem::ProblemView;
+use crate::schema::{ConnectRequest, Done, ReadRequest, VerifyRequest};
+use axum::Json;
+use axum::extract::State;
+use hallway_model::{
+    Answer, Command, EventKind, PORT_DEFAULT, PeerView, Presence, Problem, Refusal, VerifyView,
+};
+use hallway_node::config::parse_address;
+use hallway_node::{EventStream, Handle};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+pub(super) async fn list(State(node): State<Handle>) -> Result<Json<Vec<PeerView>>> {
+    let Answer::Peers(peers) = ask(&node, Command::Peers).await? else {
+        return Err(unexpected());
+    };
+    Ok(Json(peers))
+}
+
+pub(super) async fn requests(state: State<Handle>) -> Result<Json<Vec<PeerView>>> {
+    let Json(mut peers) = list(state).await?;
+    peers.retain(|peer| peer.request);
+    Ok(Json(peers))
+}
+
+/// How long somebody who answered may take to say their name; without it they are shown by tag.
+const INTRODUCTION: Duration = Duration::from_secs(5);
+
+/// Replies with who answered.
+pub(super) async fn connect(
+    State(node): State<Handle>,
+    Body(ConnectRequest { address }): Body<ConnectRequest>,
+) -> Result<Json<PeerView>> {
+    let refused = |problem, detail| ProblemView::refused(&Refusal::new(problem, detail));
+    let address = parse_address(&address, PORT_DEFAULT)
+        .map_err(|error| refused(Problem::BadValue, error.to_string()))?;
+    let addresses = address.resolve().await;
+    let addresses = addresses.map_err(|error| refused(Problem::Unreachable, error.to_string()))?;
+    // Listen before dialling: the introduction of a fast peer must not be missed.
+    let events = node.events();
+    let Answer::Peer(peer) = ask(&node, Command::Connect(addresses)).await? else {
+        return Err(unexpected());
+    };
+    let id = peer.id;
+    let introduced = introduced(&node, events, *peer);
+    match tokio::time::timeout(INTRODUCTION, introduced).await {
+        Ok(introduced) => introduced.map(Json),
+        Err(_) => Ok(Json(*resolve(&node, &id.to_string()).await?)),
+    }
+}
+
+/// A session begins without names; they come with its first records.
+async fn introduced(
+    node: &Handle,
+    mut events: EventStream,
+    mut peer: PeerView,
+) -> Result<PeerView> {
+    while peer.state != Presence::Live {
+        match events.recv().await {
+            Ok(event) => {
+                if let EventKind::Peer { peer: now } = &event.kind
+                    && now.id == peer.id
+                {
+                    peer = PeerView::clone(now);
+                }
+            }
+            Err(RecvError::Lagged(_)) => peer = *resolve(node, &peer.id.to_string()).await?,
+            Err(RecvError::Closed) => return Err(ProblemView::stopping()),
+        }
+    }
+    Ok(peer)
+}
+
+pub(super) async fn show(Meant(peer): Meant) -> Json<PeerView> {
+    Json(*peer)
+}
+
+pub(super) async fn safety_number(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+) -> Result<Json<VerifyView>> {
+    compare(&node, &peer, None).await
+}
+
+pub(super) async fn verify(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+    Body(VerifyRequest { number }): Body<VerifyRequest>,
+) -> Result<Json<VerifyView>> {
+    compare(&node, &peer, number).await
+}
+
+async fn compare(
+    node: &Handle,
+    peer: &PeerView,
+    number: Option<String>,
+) -> Result<Json<VerifyView>> {
+    let peer = peer.id;
+    let Answer::Verify(view) = ask(node, Command::Verify { peer, number }).await? else {
+        return Err(unexpected());
+    };
+    Ok(Json(view))
+}
+
+pub(super) async fn block(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+) -> Result<Json<PeerView>> {
+    change(&node, Command::Block(peer.id)).await
+}
+
+pub(super) async fn unblock(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+) -> Result<Json<PeerView>> {
+    change(&node, Command::Unblock(peer.id)).await
+}
+
+pub(super) async fn accept(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+) -> Result<Json<PeerView>> {
+    change(&node, Command::Accept(peer.id)).await
+}
+
+pub(super) async fn keep_name(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+) -> Result<Json<PeerView>> {
+    change(&node, Command::KeepName(peer.id)).await
+}
+
+async fn change(node: &Handle, command: Command) -> Result<Json<PeerView>> {
+    let Answer::Peer(peer) = ask(node, command).await? else {
+        return Err(unexpected());
+    };
+    Ok(Json(*peer))
+}
+
+/// Replies with who it was: there is nobody to show any more.
+pub(super) async fn forget(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+) -> Result<Json<PeerView>> {
+    ask(&node, Command::Forget(peer.id)).await?;
+    Ok(Json(*peer))
+}
+
+pub(super) async fn read(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+    Body(ReadRequest { seq }): Body<ReadRequest>,
+) -> Result<Json<Done>> {
+    ask(&node, Command::MarkRead(peer.id, seq)).await?;
+    Ok(Json(Done {}))
+}
+
+pub(super) async fn typing(State(node): State<Handle>, Meant(peer): Meant) -> Result<Json<Done>> {
+    ask(&node, Command::Typing(peer.id)).await?;
+    Ok(Json(Done {}))
+}

@@ -1,0 +1,116 @@
+//! Sending, and waiting for how far the message comes.
+
+use super::request::Body as JsonBody;
+use super::{Result, ask, resolve, state_on_disk, this_node, unexpected};
+use crate::problem::ProblemView;
+use crate::schema::{SendRequest, SendView};
+use axum::Json;
+use axum::extract::State;
+use hallway_model::{
+    Answer, Body, Command, ConversationId, Delivery, EventKind, MessageId, Reaction,
+};
+use hallway_node::{EventStream, Handle};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Waiting time when the request names none.
+const WAIT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Longest waiting time: a connection that nobody remembers must end some time.
+const WAIT_MAX: Duration = Duration::from_hours(1);
+
+pub(super) async fn send(
+    State(node): State<Handle>,
+    JsonBody(request): JsonBody<SendRequest>,
+) -> Result<Json<SendView>> {
+    let wanted = request.wait.unwrap_or(Delivery::Queued);
+    let timeout = request
+        .timeout_ms
+        .map_or(WAIT_DEFAULT, Duration::from_millis);
+    let body = body_of(&request)?;
+    let to = ConversationId::Peer(resolve(&node, &request.to).await?.id);
+    // Listen before sending: the answer of a fast peer must not be missed.
+    let events = node.events();
+    let client_id = request.client_id;
+    let sent = ask(
+        &node,
+        Command::Send {
+            to,
+            body,
+            client_id,
+        },
+    )
+    .await?;
+    let Answer::Sent { id, to, mut state } = sent else {
+        return Err(unexpected());
+    };
+    let progress = follow(&node, events, id, &mut state, wanted);
+    // The time being over is no fault: the reply says how far it came.
+    let _ = tokio::time::timeout(timeout.min(WAIT_MAX), progress).await;
+    Ok(Json(SendView { id, to, state }))
+}
+
+/// Keeps `state` at how far the message has come, until that is `wanted`.
+async fn follow(
+    node: &Handle,
+    mut events: EventStream,
+    message: MessageId,
+    state: &mut Delivery,
+    wanted: Delivery,
+) {
+    let id_text = message.to_string();
+    while *state < wanted {
+        let next = tokio::select! {
+            next = events.recv() => next,
+            () = node.stopping() => return,
+        };
+        match next {
+            Ok(event) => {
+                if let EventKind::State { id, state: now, .. } = &event.kind
+                    && *id == id_text
+                {
+                    *state = (*now).max(*state);
+                }
+            }
+            Err(RecvError::Lagged(_)) => {
+                let Ok(status) = this_node(node).await else {
+                    return;
+                };
+                let on_disk = state_on_disk(node, status.id, message).await;
+                *state = on_disk.unwrap_or(*state).max(*state);
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn body_of(request: &SendRequest) -> Result<Body> {
+    let SendRequest {
+        text,
+        reply_to,
+        edit,
+        delete,
+        reaction,
+        ..
+    } = request;
+    match (text, reply_to, edit, delete, reaction) {
+        (Some(text), reply_to, None, None, None) => Ok(Body::Text {
+            text: text.clone(),
+            reply_to: *reply_to,
+        }),
+        (Some(text), None, Some(target), None, None) => Ok(Body::Edit {
+            target: *target,
+            text: text.clone(),
+        }),
+        (None, None, None, Some(target), None) => Ok(Body::Delete { target: *target }),
+        (None, None, None, None, Some(reaction)) => Ok(Body::Reaction(Reaction {
+            target: reaction.target,
+            emoji: reaction.emoji.clone(),
+            on: reaction.on,
+        })),
+        _ => Err(ProblemView::bad_request(
+            "a message is one of: `text`, `text` with `reply_to`, `text` with `edit`, `delete`, \
+             `reaction`",
+        )),
+    }
+}

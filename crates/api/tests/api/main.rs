@@ -1,0 +1,8 @@
+//! The API of real nodes, over its socket.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod events;
+mod node;
+mod requests;
+mod talk;
+mod users;

@@ -1,0 +1,285 @@
+//! The command line.
+
+use crate::text::help;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use hallway_model::{Delivery, MessageId, Name, Status};
+use hallway_node::keys::KeyStore;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "hallway",
+    bin_name = "hallway",
+    version,
+    about = help::ABOUT,
+    long_about = help::LONG_ABOUT,
+    after_help = help::AFTER,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub(crate) struct CommandLine {
+    #[arg(
+        long,
+        global = true,
+        env = "HALLWAY_HOME",
+        hide_env_values = true,
+        value_name = "DIR",
+        help = help::HOME,
+        help_heading = help::EVERYWHERE
+    )]
+    pub(crate) home: Option<PathBuf>,
+    #[arg(long, global = true, help = help::JSON, help_heading = help::EVERYWHERE)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(about = help::UP, after_help = help::UP_AFTER)]
+    Up(UpArgs),
+    #[command(about = help::STOP)]
+    Stop {
+        #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, help = help::STOP_TIMEOUT)]
+        timeout: Duration,
+    },
+    #[command(about = help::STATUS)]
+    Status,
+    #[command(about = help::ID)]
+    Id,
+    #[command(about = help::NAME)]
+    Name {
+        #[arg(value_name = "NEW", value_parser = name, help = help::NAME_NEW)]
+        new: Option<Name>,
+    },
+    #[command(about = help::SET_STATUS)]
+    SetStatus {
+        #[arg(value_enum, help = help::SET_STATUS_STATUS)]
+        status: Availability,
+    },
+    #[command(about = help::PEERS, after_help = help::PEERS_AFTER)]
+    Peers {
+        #[arg(long, help = help::PEERS_WATCH)]
+        watch: bool,
+    },
+    #[command(about = help::CONNECT, after_help = help::CONNECT_AFTER)]
+    Connect {
+        #[arg(value_name = "HOST[:PORT]", help = help::CONNECT_ADDRESS)]
+        address: String,
+    },
+    #[command(about = help::SEND, after_help = help::SEND_AFTER)]
+    Send(SendArgs),
+    #[command(about = help::LOG_COMMAND, after_help = help::LOG_AFTER)]
+    Log(LogArgs),
+    #[command(about = help::TAIL, after_help = help::TAIL_AFTER)]
+    Tail {
+        #[arg(long, value_name = "ID", help = help::TAIL_SINCE)]
+        since: Option<u64>,
+    },
+    #[command(about = help::VERIFY, after_help = help::VERIFY_AFTER)]
+    Verify {
+        #[arg(help = help::PEER)]
+        peer: String,
+        #[arg(value_name = "NUMBER", num_args = 0.., conflicts_with = "keep_name", help = help::VERIFY_NUMBER)]
+        number: Vec<String>,
+        #[arg(long, help = help::VERIFY_KEEP_NAME)]
+        keep_name: bool,
+    },
+    #[command(about = help::BLOCK)]
+    Block {
+        #[arg(help = help::PEER)]
+        peer: String,
+    },
+    #[command(about = help::UNBLOCK)]
+    Unblock {
+        #[arg(help = help::PEER)]
+        peer: String,
+    },
+    #[command(about = help::FORGET)]
+    Forget {
+        #[arg(help = help::PEER)]
+        peer: String,
+        #[arg(short, long, help = help::FORGET_YES)]
+        yes: bool,
+    },
+    #[command(about = help::REQUESTS, after_help = help::REQUESTS_AFTER)]
+    Requests {
+        #[command(subcommand)]
+        decision: Option<Decision>,
+    },
+    #[command(about = help::DOCTOR)]
+    Doctor {
+        #[arg(help = help::PEER)]
+        peer: Option<String>,
+    },
+    #[command(about = help::ECHO, after_help = help::ECHO_AFTER)]
+    Echo(NetworkArgs),
+    #[command(about = help::EXPORT)]
+    Export,
+    #[command(about = help::COMPLETIONS, after_help = help::COMPLETIONS_AFTER)]
+    Completions {
+        #[arg(value_enum, help = help::COMPLETIONS_SHELL)]
+        shell: Shell,
+    },
+    #[command(about = help::MAN)]
+    Man {
+        #[arg(long, value_name = "DIR", help = help::MAN_DIR)]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Decision {
+    #[command(about = help::REQUESTS_ACCEPT)]
+    Accept {
+        #[arg(help = help::PEER)]
+        peer: String,
+    },
+    #[command(about = help::REQUESTS_DECLINE)]
+    Decline {
+        #[arg(help = help::PEER)]
+        peer: String,
+    },
+}
+
+/// How a node meets the network, and what it logs.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
+    #[arg(long, value_name = "P", help = help::PORT)]
+    pub(crate) port: Option<u16>,
+    #[arg(long, help = help::NO_MDNS)]
+    pub(crate) no_mdns: bool,
+    #[arg(
+        long,
+        env = "HALLWAY_LOG",
+        hide_env_values = true,
+        value_name = "LEVEL",
+        help = help::LOG
+    )]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[arg(long, value_name = "NAME", value_parser = name, help = help::UP_NAME)]
+    pub(crate) name: Option<Name>,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[arg(long, value_enum, help = help::KEY_STORE)]
+    pub(crate) key_store: Option<KeyStoreArg>,
+    #[arg(long, value_name = "FILE", help = help::PASSPHRASE_FILE)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    #[arg(help = help::PEER)]
+    pub(crate) peer: String,
+    #[arg(value_name = "TEXT", num_args = 0.., help = help::SEND_TEXT)]
+    pub(crate) text: Vec<String>,
+    #[arg(long, value_name = "ID", group = "what", help = help::SEND_REPLY)]
+    pub(crate) reply: Option<MessageId>,
+    #[arg(long, value_name = "ID", group = "what", help = help::SEND_EDIT)]
+    pub(crate) edit: Option<MessageId>,
+    #[arg(long, value_name = "ID", group = "what", conflicts_with = "text", help = help::SEND_DELETE)]
+    pub(crate) delete: Option<MessageId>,
+    #[arg(long, num_args = 2, value_names = ["ID", "EMOJI"], group = "what", conflicts_with = "text", help = help::SEND_REACT)]
+    pub(crate) react: Vec<String>,
+    #[arg(long, num_args = 2, value_names = ["ID", "EMOJI"], group = "what", conflicts_with = "text", help = help::SEND_UNREACT)]
+    pub(crate) unreact: Vec<String>,
+    #[arg(long, value_enum, help = help::SEND_WAIT)]
+    pub(crate) wait: Option<Wait>,
+    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, requires = "wait", help = help::SEND_TIMEOUT)]
+    pub(crate) timeout: Duration,
+    #[arg(long, value_name = "X", help = help::SEND_CLIENT_ID)]
+    pub(crate) client_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    #[arg(required_unless_present = "search", help = help::LOG_PEER)]
+    pub(crate) peer: Option<String>,
+    #[arg(long, value_name = "T", help = help::LOG_SINCE)]
+    pub(crate) since: Option<String>,
+    #[arg(long, value_name = "N", help = help::LOG_LIMIT)]
+    pub(crate) limit: Option<usize>,
+    #[arg(long, value_name = "WORDS", help = help::LOG_SEARCH)]
+    pub(crate) search: Option<String>,
+    #[arg(long, help = help::LOG_IDS)]
+    pub(crate) ids: bool,
+    #[arg(long, help = help::LOG_MARK_READ)]
+    pub(crate) mark_read: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum KeyStoreArg {
+    #[value(help = help::KEY_STORE_AUTO)]
+    Auto,
+    #[value(help = help::KEY_STORE_KEYRING)]
+    Keyring,
+    #[value(help = help::KEY_STORE_FILE)]
+    File,
+    #[value(help = help::KEY_STORE_PASSPHRASE)]
+    Passphrase,
+}
+
+impl KeyStoreArg {
+    /// The store that is wanted; `None` leaves the choice to the node.
+    pub(crate) fn wanted(self) -> Option<KeyStore> {
+        match self {
+            Self::Auto => None,
+            Self::Keyring => Some(KeyStore::Keyring),
+            Self::File => Some(KeyStore::File),
+            Self::Passphrase => Some(KeyStore::Passphrase),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Availability {
+    Available,
+    Away,
+    Busy,
+}
+
+impl From<Availability> for Status {
+    fn from(availability: Availability) -> Self {
+        match availability {
+            Availability::Available => Self::Available,
+            Availability::Away => Self::Away,
+            Availability::Busy => Self::Busy,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Wait {
+    #[value(help = help::SEND_WAIT_QUEUED)]
+    Queued,
+    #[value(help = help::SEND_WAIT_SENT)]
+    Sent,
+    #[value(help = help::SEND_WAIT_DELIVERED)]
+    Delivered,
+}
+
+impl From<Wait> for Delivery {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Queued => Self::Queued,
+            Wait::Sent => Self::Sent,
+            Wait::Delivered => Self::Delivered,
+        }
+    }
+}
+
+fn name(text: &str) -> Result<Name, hallway_model::NameError> {
+    Name::new(text)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

@@ -1,0 +1,100 @@
+//! The commands, one function each.
+
+mod about;
+mod docs;
+mod doctor;
+mod echo;
+mod history;
+mod passphrase;
+mod peers;
+mod send;
+mod trust;
+mod up;
+
+use crate::args::{Command, CommandLine};
+use crate::failure::{Failure, Result};
+use crate::out::Out;
+use crate::show::{Layout, Names};
+use crate::text;
+use hallway_api::Client;
+use hallway_model::PeerView;
+use hallway_node::home::Home;
+use jiff::tz::TimeZone;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+/// What every command has at hand.
+pub(crate) struct Context<'a> {
+    out: &'a Out,
+    home: Option<PathBuf>,
+}
+
+/// Runs the command of this line.
+pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
+    let cx = Context { out, home: line.home };
+    match line.command {
+        Command::Up(args) => up::up(&cx, args).await,
+        Command::Stop { timeout } => about::stop(&cx, timeout).await,
+        Command::Status => about::status(&cx).await,
+        Command::Id => about::id(&cx).await,
+        Command::Name { new } => about::name(&cx, new).await,
+        Command::SetStatus { status } => about::set_status(&cx, status.into()).await,
+        Command::Peers { watch } => peers::peers(&cx, watch).await,
+        Command::Connect { address } => peers::connect(&cx, address).await,
+        Command::Send(args) => send::send(&cx, args).await,
+        Command::Log(args) => history::log(&cx, args).await,
+        Command::Tail { since } => history::tail(&cx, since).await,
+        Command::Verify { peer, keep_name: true, .. } => trust::keep_name(&cx, &peer).await,
+        Command::Verify { peer, number, .. } => trust::verify(&cx, &peer, &number).await,
+        Command::Block { peer } => trust::block(&cx, &peer).await,
+        Command::Unblock { peer } => trust::unblock(&cx, &peer).await,
+        Command::Forget { peer, yes } => trust::forget(&cx, &peer, yes).await,
+        Command::Requests { decision } => trust::requests(&cx, decision).await,
+        Command::Doctor { peer } => doctor::doctor(&cx, peer).await,
+        Command::Echo(args) => echo::echo(&cx, args).await,
+        Command::Export => history::export(&cx).await,
+        Command::Completions { shell } => docs::completions(&cx, shell),
+        Command::Man { dir } => docs::man(&cx, dir),
+    }
+}
+
+impl Context<'_> {
+    fn home(&self) -> Result<Home> {
+        Home::locate(self.home.as_deref()).map_err(|error| Failure::Other(error.into()))
+    }
+
+    fn client(&self) -> Result<Client> {
+        let socket = self.home()?.socket().map_err(|error| Failure::Other(error.into()))?;
+        Ok(Client::new(socket))
+    }
+
+    fn layout<'a>(&'a self, names: &'a Names, mixed: bool) -> Layout<'a> {
+        Layout { out: self.out, names, zone: TimeZone::system(), ids: false, mixed }
+    }
+
+    fn at_a_terminal(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
+    /// Asks the person at the terminal; anything but a yes is a no.
+    fn confirm(&self, question: &str) -> Result<bool> {
+        let mut stderr = io::stderr().lock();
+        stderr.write_all(question.as_bytes())?;
+        stderr.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        let answer = answer.trim().to_lowercase();
+        Ok(text::YES.contains(&answer.as_str()))
+    }
+}
+
+/// Who is meant by the ids that this node shows.
+async fn names(client: &Client) -> Result<Names> {
+    let me = client.status().await?.id;
+    Ok(Names::new(me, &client.peers().await?))
+}
+
+/// The reference that surely means this peer.
+fn exactly(peer: &PeerView) -> String {
+    peer.id.to_string()
+}

@@ -1,0 +1,96 @@
+//! Why a command did not do what was asked: what is said, and the exit code.
+
+use crate::out::Out;
+use crate::{safe, text};
+use hallway_api::{ClientError, ProblemView};
+use std::io;
+use std::process::ExitCode;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line is wrong in a way that its parser cannot see.
+    Usage(String),
+    /// The node is not running, or refused.
+    Client(ClientError),
+    /// The message is kept and has not left.
+    NotDelivered(String),
+    /// Time is over.
+    TimedOut(String),
+    /// `doctor` found something that stands in the way, and has said so.
+    Unwell,
+    /// Output could not be written.
+    Output(io::Error),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// Says what there is to say and returns the exit code that `--help` documents.
+    pub(crate) fn report(&self, out: &Out) -> ExitCode {
+        if let Some(what) = self.what() {
+            out.note(&format!("hallway: {}", safe::one_line(&what)));
+        }
+        if let Self::Client(ClientError::Refused(problem)) = self {
+            for candidate in &problem.candidates {
+                out.note(&format!("  {}~{}", safe::one_line(&candidate.name), candidate.tag));
+            }
+            if out.json {
+                out.note(&safe::json(&serde_json::to_string(problem).unwrap_or_default()));
+            }
+        }
+        ExitCode::from(self.exit_code())
+    }
+
+    fn what(&self) -> Option<String> {
+        match self {
+            Self::Usage(what) | Self::NotDelivered(what) | Self::TimedOut(what) => {
+                Some(what.clone())
+            }
+            Self::Client(ClientError::NotRunning { socket }) => Some(text::not_running(socket)),
+            Self::Client(error) => Some(error.to_string()),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Self::Output(error) => Some(error.to_string()),
+            Self::Other(error) => Some(format!("{error:#}")),
+            Self::Unwell => None,
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            // Whoever closed the pipe has what they wanted.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Usage(_) => 2,
+            Self::Client(ClientError::NotRunning { .. }) => 3,
+            Self::Client(ClientError::Refused(problem)) if is_refusal(problem) => 4,
+            Self::NotDelivered(_) => 5,
+            Self::TimedOut(_) => 6,
+            Self::Client(_) | Self::Unwell | Self::Output(_) | Self::Other(_) => 1,
+        }
+    }
+}
+
+/// The node could do it, and trust or ambiguity forbids it.
+fn is_refusal(problem: &ProblemView) -> bool {
+    ["blocked", "name_collision", "number_mismatch", "ambiguous_name"].contains(&&*problem.code)
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}

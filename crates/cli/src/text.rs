@@ -1,0 +1,405 @@
+//! Every word a person reads, in one place, so that another language is another such file.
+
+use hallway_model::{Delivery, Outcome, Presence, Status};
+use std::fmt::Display;
+use std::path::Path;
+
+/// What `--help` says.
+pub(crate) mod help {
+    pub(crate) const ABOUT: &str = "Talk to the people on your network, without a server";
+    pub(crate) const LONG_ABOUT: &str = "\
+Talk to the people on your network, without a server.
+
+`hallway up` runs your node; all other commands speak with it. A peer is named by a name, a \
+tag (four characters), an id, or name~tag where two have one name.";
+    pub(crate) const AFTER: &str = "\
+Exit codes:
+  0  done
+  1  anything not listed here
+  2  the command line is wrong
+  3  the node is not running
+  4  refused: blocked, not verified, or a name that more than one peer has
+  5  queued, but not delivered
+  6  timed out
+
+Examples:
+  hallway up --name Ann              run your node, and be seen as Ann
+  hallway peers                      who is here
+  hallway send Bo 'Lunch at noon?'   write to Bo
+  hallway log Bo                     what you and Bo wrote
+  hallway echo                       a test contact, to try everything alone";
+
+    pub(crate) const EVERYWHERE: &str = "Options of every command";
+    pub(crate) const HOME: &str = "Folder of the node's data; one node runs in each";
+    pub(crate) const JSON: &str = "Print JSON: one object, or one on each line";
+    pub(crate) const LOG: &str = "What to log to stderr: off, error, warn, info (without this), \
+                                  debug, trace, or a level for a part: warn,hallway_node=debug";
+
+    pub(crate) const UP: &str = "Run your node in the foreground, until Ctrl-C or `hallway stop`";
+    pub(crate) const UP_AFTER: &str = "\
+Examples:
+  hallway up --name Ann
+  hallway up --key-store passphrase --passphrase-file ~/.secret
+  hallway up --home /tmp/b --port 0 --no-mdns
+  hallway up --json | head -1        one line of JSON as soon as the node is ready";
+    pub(crate) const UP_NAME: &str = "The name others see; it is kept for the next time";
+    pub(crate) const PORT: &str = "TCP and UDP port; 0 for any. Without this: 42550, or another \
+                                   when that is taken";
+    pub(crate) const KEY_STORE: &str = "Keep the secret keys there, or move them there";
+    pub(crate) const KEY_STORE_AUTO: &str = "the keyring if there is one, else a file";
+    pub(crate) const KEY_STORE_KEYRING: &str = "the keyring of your desktop";
+    pub(crate) const KEY_STORE_FILE: &str = "a file that only you can read";
+    pub(crate) const KEY_STORE_PASSPHRASE: &str = "a file behind a passphrase, asked for at start";
+    pub(crate) const PASSPHRASE_FILE: &str = "Read the passphrase from this file, not the terminal";
+    pub(crate) const NO_MDNS: &str = "Neither announce this node nor look for others";
+
+    pub(crate) const STOP: &str = "Stop the node, and wait until it is gone";
+    pub(crate) const STOP_TIMEOUT: &str = "Give up waiting after so many seconds";
+    pub(crate) const STATUS: &str = "Show the node: name, port, addresses, sessions, what is wrong";
+    pub(crate) const ID: &str = "Print your id";
+    pub(crate) const NAME: &str = "Print your name, or take a new one";
+    pub(crate) const NAME_NEW: &str = "The new name: up to 64 bytes, about 21 Chinese characters";
+    pub(crate) const SET_STATUS: &str = "Tell others whether you are there";
+    pub(crate) const SET_STATUS_STATUS: &str = "What to tell";
+
+    pub(crate) const PEERS: &str = "List who is here, and whom you know";
+    pub(crate) const PEERS_AFTER: &str = "\
+Examples:
+  hallway peers
+  hallway peers --watch
+  hallway peers --json | jq -r 'select(.state == \"live\") | .name'";
+    pub(crate) const PEERS_WATCH: &str = "Then go on, with a line for each change";
+    pub(crate) const CONNECT: &str = "Connect to an address, for networks without multicast";
+    pub(crate) const CONNECT_AFTER: &str = "\
+Examples:
+  hallway connect 192.168.1.7
+  hallway connect build-host.lan:42551
+  hallway connect '[fe80::1%eth0]:42550'";
+    pub(crate) const CONNECT_ADDRESS: &str = "HOST or HOST:PORT; the port is 42550 without one";
+
+    pub(crate) const SEND: &str = "Send a message, or change one";
+    pub(crate) const SEND_AFTER: &str = "\
+Without --wait it waits up to two seconds for delivery when the peer is here, and not at all
+when they are away: the message then goes out when they come back.
+
+Examples:
+  hallway send Bo 'Lunch at noon?'
+  uptime | hallway send Bo
+  hallway send Bo~k3fa hello --wait delivered --timeout 30
+  hallway send Bo 'yes' --reply 5d0c…      answer a message; `log --ids` shows the ids
+  hallway send Bo --react 5d0c… 👍";
+    pub(crate) const PEER: &str = "A name, a tag, an id, or name~tag";
+    pub(crate) const SEND_TEXT: &str = "The text; `-`, or nothing at the end of a pipe, for stdin";
+    pub(crate) const SEND_REPLY: &str = "Answer this message";
+    pub(crate) const SEND_EDIT: &str = "Put the text in the place of your own message's";
+    pub(crate) const SEND_DELETE: &str = "Take your own message back";
+    pub(crate) const SEND_REACT: &str = "Set an emoji on a message";
+    pub(crate) const SEND_UNREACT: &str = "Take your emoji off a message";
+    pub(crate) const SEND_WAIT: &str = "Return once the message has come this far";
+    pub(crate) const SEND_WAIT_QUEUED: &str = "safe on this disk";
+    pub(crate) const SEND_WAIT_SENT: &str = "handed to the peer's session";
+    pub(crate) const SEND_WAIT_DELIVERED: &str = "safe on the peer's disk";
+    pub(crate) const SEND_TIMEOUT: &str = "Seconds to wait";
+    pub(crate) const SEND_CLIENT_ID: &str = "A name for this message: sending it again with the \
+                                             same one sends it once";
+
+    pub(crate) const LOG_COMMAND: &str = "Show what was written";
+    pub(crate) const LOG_AFTER: &str = "\
+Examples:
+  hallway log Bo
+  hallway log Bo --since yesterday
+  hallway log Bo --since 2026-03-01 --limit 500 --json
+  hallway log --search 午饭            in all conversations";
+    pub(crate) const LOG_PEER: &str = "With whom: a name, a tag, an id, or name~tag";
+    pub(crate) const LOG_SINCE: &str = "From then on: 2026-03-01, '2026-03-01 14:30', 14:30, 2h, \
+                                        3d, today, yesterday, or milliseconds as in the JSON";
+    pub(crate) const LOG_LIMIT: &str = "At most so many, the latest; 50 without this and --since";
+    pub(crate) const LOG_SEARCH: &str = "Only messages with all of these words";
+    pub(crate) const LOG_IDS: &str = "Show the ids, for --reply, --edit, --delete and --react";
+    pub(crate) const LOG_MARK_READ: &str = "Also with --json, tell the peer that you have seen it";
+    pub(crate) const TAIL: &str = "Show every event as it happens";
+    pub(crate) const TAIL_AFTER: &str = "\
+Examples:
+  hallway tail
+  hallway tail --json | jq -r 'select(.kind == \"message\" and .new).message.text'
+  hallway tail --json --since 1042     what happened to messages after event 1042, then live";
+    pub(crate) const TAIL_SINCE: &str = "First what happened after this event";
+
+    pub(crate) const VERIFY: &str = "Compare the safety number with a peer";
+    pub(crate) const VERIFY_AFTER: &str = "\
+Examples:
+  hallway verify Bo                          show the number, and ask whether it is the same
+  hallway verify Bo '12345 67890 …'          the number that Bo reads out
+  hallway verify Bo --keep-name              another Bo has appeared, and both are right";
+    pub(crate) const VERIFY_NUMBER: &str = "The 60 digits the other person reads out";
+    pub(crate) const VERIFY_KEEP_NAME: &str = "Keep this contact although another uses their name";
+    pub(crate) const BLOCK: &str = "Let nothing from or to a peer pass";
+    pub(crate) const UNBLOCK: &str = "Undo a block";
+    pub(crate) const FORGET: &str = "Remove a peer and everything you wrote with them";
+    pub(crate) const FORGET_YES: &str = "Do not ask";
+    pub(crate) const REQUESTS: &str = "List strangers who wrote, and decide";
+    pub(crate) const REQUESTS_AFTER: &str = "\
+Examples:
+  hallway requests
+  hallway requests accept Cy
+  hallway requests decline Cy";
+    pub(crate) const REQUESTS_ACCEPT: &str = "Take them as a contact";
+    pub(crate) const REQUESTS_DECLINE: &str = "Remove them and what they wrote";
+
+    pub(crate) const DOCTOR: &str = "Find out what is wrong with this network, or the way to a peer";
+    pub(crate) const ECHO: &str = "Run a test contact that answers what it is sent";
+    pub(crate) const ECHO_AFTER: &str = "\
+It is a second node, \"Echo\", with its data in the folder `echo` of the home. It takes everybody
+as a contact and answers each text with the same text, until Ctrl-C.
+
+Examples:
+  hallway echo &
+  hallway send Echo 'anybody there?'
+  hallway log Echo";
+    pub(crate) const EXPORT: &str = "Print everything as JSON Lines, to keep or to move";
+    pub(crate) const COMPLETIONS: &str = "Print completions for a shell";
+    pub(crate) const COMPLETIONS_AFTER: &str = "\
+Examples:
+  hallway completions bash > ~/.local/share/bash-completion/completions/hallway
+  hallway completions fish > ~/.config/fish/completions/hallway.fish";
+    pub(crate) const COMPLETIONS_SHELL: &str = "The shell";
+    pub(crate) const MAN: &str = "Print the manual page, or write all of them";
+    pub(crate) const MAN_DIR: &str = "Write a page for each command into this folder";
+}
+
+pub(crate) fn not_running(socket: &Path) -> String {
+    format!(
+        "no node is running here (nobody listens on {}). Start it with `hallway up`",
+        socket.display()
+    )
+}
+
+pub(crate) fn presence(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Live => "live",
+        Presence::Nearby => "nearby",
+        Presence::Offline => "offline",
+    }
+}
+
+pub(crate) fn status(status: Status) -> &'static str {
+    match status {
+        Status::Available => "available",
+        Status::Away => "away",
+        Status::Busy => "busy",
+    }
+}
+
+pub(crate) fn delivery(state: Delivery) -> &'static str {
+    match state {
+        Delivery::Queued => "queued",
+        Delivery::Sent => "sent",
+        Delivery::Delivered => "delivered",
+        Delivery::Read => "read",
+    }
+}
+
+pub(crate) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Warn => "note",
+        Outcome::Fail => "FAIL",
+    }
+}
+
+pub(crate) const YOU: &str = "you";
+pub(crate) const VERIFIED: &str = "verified";
+pub(crate) const BLOCKED: &str = "blocked";
+pub(crate) const REQUEST: &str = "wants to write";
+pub(crate) const IMPOSTOR: &str = "name also used by another!";
+pub(crate) const NOBODY: &str = "Nobody is here yet. `hallway doctor` says why, and `hallway echo` \
+                                 is somebody to try with";
+pub(crate) const NO_MESSAGES: &str = "No messages";
+pub(crate) const NO_REQUESTS: &str = "No requests";
+pub(crate) const DELETED: &str = "(deleted)";
+pub(crate) const EDITED: &str = "(edited)";
+pub(crate) const NEEDS_NEWER: &str = "(needs a newer version of Hallway)";
+pub(crate) const STOPPED: &str = "The node has stopped";
+pub(crate) const DO_THEY_MATCH: &str = "Is it the same number on both sides? [y/N] ";
+pub(crate) const NOT_VERIFIED: &str = "Not verified. If the numbers differ, somebody is between \
+                                       you: do not trust this peer";
+pub(crate) const YES: [&str; 2] = ["y", "yes"];
+
+pub(crate) fn unread(count: u64) -> String {
+    format!("{count} new")
+}
+
+pub(crate) fn running(name: &str, pid: u32, uptime: impl Display) -> String {
+    format!("{name} is running (process {pid}, for {uptime})")
+}
+
+pub(crate) fn uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+pub(crate) const ID: &str = "id";
+pub(crate) const STATUS: &str = "status";
+pub(crate) const PORT: &str = "port";
+pub(crate) const SESSIONS: &str = "sessions";
+pub(crate) const ADDRESSES: &str = "addresses";
+pub(crate) const VERSION: &str = "version";
+
+pub(crate) fn ready(name: &str, port: u16) -> String {
+    format!("{name} is up on port {port}; Ctrl-C stops it")
+}
+
+pub(crate) const PASSPHRASE: &str = "Passphrase of the keys: ";
+pub(crate) const PASSPHRASE_AGAIN: &str = "That is not it. Try again (nothing gives up): ";
+pub(crate) const PASSPHRASE_NEW: &str = "New passphrase for the keys: ";
+pub(crate) const PASSPHRASE_REPEAT: &str = "The same again: ";
+pub(crate) const PASSPHRASE_DIFFERS: &str = "These were two different ones. New passphrase: ";
+pub(crate) const PASSPHRASE_FILE_UNREADABLE: &str = "the file with the passphrase cannot be read";
+
+pub(crate) fn keys_moved(store: impl Display) -> String {
+    format!("the keys are kept in this way now: {store}")
+}
+
+pub(crate) fn try_echo(name: &str) -> String {
+    format!("Write to it: `hallway send {name} hello`")
+}
+
+pub(crate) fn bad_log(levels: &str, error: impl Display) -> String {
+    format!("\"{levels}\" is nothing to log: {error}")
+}
+
+pub(crate) fn connected(name: &str, address: impl Display) -> String {
+    format!("connected to {name} at {address}")
+}
+
+pub(crate) fn sent(name: &str, state: Delivery) -> String {
+    match state {
+        Delivery::Queued => format!("queued: goes out when {name} is back"),
+        Delivery::Sent => format!("sent to {name}; no receipt yet"),
+        Delivery::Delivered => format!("delivered to {name}"),
+        Delivery::Read => format!("read by {name}"),
+    }
+}
+
+pub(crate) fn still_queued(name: &str) -> String {
+    format!("not delivered: {name} is not here. It is kept and goes out when they are back")
+}
+
+pub(crate) fn no_receipt(name: &str) -> String {
+    format!("timed out: handed to {name}'s session, but no receipt has come yet")
+}
+
+pub(crate) const STDIN_NOT_TEXT: &str = "stdin is not UTF-8 text; send it as a file instead";
+pub(crate) const NO_TEXT: &str = "there is no text; give it after the peer, or through a pipe";
+
+pub(crate) fn text_too_long(bytes_max: usize) -> String {
+    format!("this text takes more than {bytes_max} bytes, the limit; send it as a file instead")
+}
+
+pub(crate) fn bad_since(text: &str) -> String {
+    format!("\"{text}\" is no time I know; try 2026-03-01, '2026-03-01 14:30', 14:30, 2h or yesterday")
+}
+
+pub(crate) const SINCE_TOO_EARLY: &str = "this time is before 1970";
+
+pub(crate) fn log_limit(max: usize) -> String {
+    format!("a search shows at most {max} messages")
+}
+
+pub(crate) fn safety_number(name: &str, verified: bool) -> String {
+    let verified = if verified { " (verified)" } else { "" };
+    format!("Safety number with {name}{verified}:")
+}
+
+pub(crate) fn how_to_compare(name: &str, tag: &str) -> String {
+    format!(
+        "Compare it with {name} on the phone or face to face: they see theirs with\n\
+         `hallway verify` and your name, and it must be the same. To have it compared\n\
+         for you, give the number that they read out: `hallway verify {tag} NUMBER`"
+    )
+}
+
+pub(crate) fn verified(name: &str) -> String {
+    format!("{name} is verified")
+}
+
+pub(crate) fn name_kept(name: &str) -> String {
+    format!("{name} stays as they are, whoever else uses the name")
+}
+
+pub(crate) fn blocked(name: &str) -> String {
+    format!("{name} is blocked")
+}
+
+pub(crate) fn unblocked(name: &str) -> String {
+    format!("{name} is not blocked any more")
+}
+
+pub(crate) fn forget_question(name: &str) -> String {
+    format!("Remove {name} and everything you wrote with them, for good? [y/N] ")
+}
+
+pub(crate) fn forgotten(name: &str) -> String {
+    format!("{name} is forgotten")
+}
+
+pub(crate) const NOTHING_DONE: &str = "Nothing was done";
+
+pub(crate) fn accepted(name: &str) -> String {
+    format!("{name} is a contact now")
+}
+
+pub(crate) fn declined(name: &str) -> String {
+    format!("{name} is declined, and what they wrote is gone")
+}
+
+pub(crate) fn now_called(name: &str) -> String {
+    format!("you are {name} now")
+}
+
+pub(crate) fn now_status(text: &str) -> String {
+    format!("you are {text} now")
+}
+
+pub(crate) fn came(name: &str, presence: &str) -> String {
+    format!("{name} is {presence}")
+}
+
+pub(crate) fn gone(tag: &str) -> String {
+    format!("~{tag} is gone")
+}
+
+pub(crate) fn typing(name: &str) -> String {
+    format!("{name} is typing")
+}
+
+pub(crate) fn not_typing(name: &str) -> String {
+    format!("{name} has stopped typing")
+}
+
+pub(crate) fn wants_to_write(name: &str, tag: &str) -> String {
+    format!("{name} wants to write to you: `hallway requests accept {tag}`, or decline")
+}
+
+pub(crate) fn name_collision(contact: &str, newcomer: &str) -> String {
+    format!("{newcomer} uses the name of {contact}, with a key of their own. Be careful")
+}
+
+pub(crate) fn has_read(name: &str, seq: u64) -> String {
+    format!("{name} has read up to your message {seq}")
+}
+
+pub(crate) fn you_have_read(name: &str, seq: u64) -> String {
+    format!("you have read up to message {seq} of {name}")
+}
+
+pub(crate) fn state_of(id: &str, name: &str, state: Delivery) -> String {
+    format!("to {name}: {} ({id})", delivery(state))
+}
+
+pub(crate) const STOP_TIMED_OUT: &str = "the node was told to stop and has not gone yet";

@@ -1,0 +1,351 @@
+//! One write after the other, within a transaction.
+
+use crate::columns::{
+    self, BodyColumns, DELIVERED, QUEUED, TEXT, conversation_bytes, to_column, with_peer,
+};
+use crate::segment;
+use hallway_model::{Added, Body, Delivery, Message, MessageId, PeerId, Reaction, Write};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashMap;
+
+/// Emoji that one person can have on one message; a peer cannot make a message grow for ever.
+pub(crate) const REACTIONS_EACH_MAX: i64 = 16;
+
+/// Taking one message out of the search index costs as much as putting this many in.
+const UNINDEX_COST: i64 = 50;
+
+/// Leaves nothing of a message that was taken back; what still waits for the peer waits no more.
+const WIPE: &str = "text = NULL, raw = NULL, delivery = iif(delivery = 0, 2, delivery)";
+
+/// Applies writes within a transaction of the connection.
+pub(crate) struct Applier<'a> {
+    connection: &'a Connection,
+    /// The number of the last change.
+    change: i64,
+    /// Numbers of ids, for most writes of a group are about the same few.
+    numbers: HashMap<Vec<u8>, i64>,
+}
+
+/// The message an effect is about.
+struct Target {
+    row: i64,
+    kind: u8,
+    text: Option<String>,
+    deleted: bool,
+}
+
+impl<'a> Applier<'a> {
+    /// Begins where the last transaction ended.
+    pub(crate) fn new(connection: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            change: last_change(connection)?,
+            numbers: HashMap::new(),
+        })
+    }
+
+    /// Applies one write.
+    pub(crate) fn apply(&mut self, write: &Write) -> rusqlite::Result<Option<Added>> {
+        match write {
+            Write::Message(message) => return self.add(message).map(Some),
+            Write::Peer(peer) => {
+                let n = self.number(&peer.id.0)?;
+                let mut statement = self.connection.prepare_cached(columns::REPLACE_PEER)?;
+                with_peer(n, peer, |params| statement.execute(params))?;
+            }
+            Write::ForgetPeer(peer) => self.forget(peer)?,
+            Write::Delivered(peer, ids) => self.deliver(peer, ids)?,
+            Write::Setting(name, value) => {
+                self.execute(
+                    "INSERT OR REPLACE INTO settings VALUES (?1, ?2)",
+                    params![name, value],
+                )?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Remembers the number of the last change. The transaction can be committed then.
+    pub(crate) fn finish(self) -> rusqlite::Result<()> {
+        self.execute("UPDATE counter SET last_change = ?1", [self.change])?;
+        Ok(())
+    }
+
+    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// The number of a peer or group, a new one when it has none.
+    fn number(&mut self, id: &[u8]) -> rusqlite::Result<i64> {
+        if let Some(n) = self.numbers.get(id) {
+            return Ok(*n);
+        }
+        self.execute(
+            "INSERT INTO ids (id) VALUES (?1) ON CONFLICT DO NOTHING",
+            [id],
+        )?;
+        let n = number_of(self.connection, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        self.numbers.insert(id.to_vec(), n);
+        Ok(n)
+    }
+
+    fn add(&mut self, message: &Message) -> rusqlite::Result<Added> {
+        let conversation = self.number(conversation_bytes(&message.conversation))?;
+        let author = self.number(&message.author.0)?;
+        let change = self.change + 1;
+        let body = BodyColumns::new(message);
+        let delivery = match message.delivery {
+            Delivery::Queued | Delivery::Sent => QUEUED,
+            Delivery::Delivered | Delivery::Read => DELIVERED,
+        };
+        let inserted = self.execute(
+            "INSERT INTO messages VALUES
+                 (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, 0, ?12, ?1)
+             ON CONFLICT (id, author) DO NOTHING",
+            params![
+                change,
+                message.id.0,
+                conversation,
+                author,
+                to_column(message.seq),
+                to_column(message.at.0),
+                body.kind,
+                body.text,
+                body.target.map(|target| target.0),
+                body.extra,
+                body.raw,
+                delivery,
+            ],
+        )?;
+        if inserted == 0 {
+            return Ok(Added::Duplicate);
+        }
+        self.change = change;
+        match &message.body {
+            Body::Text { text, .. } => self.index(change, conversation, text)?,
+            Body::Edit { target, text } => self.edit(target, conversation, author, text)?,
+            Body::Delete { target } => self.delete(target, conversation, author)?,
+            Body::Reaction(reaction) => self.react(reaction, conversation, author)?,
+            Body::Unknown { .. } => {}
+        }
+        Ok(Added::New {
+            change: change.unsigned_abs(),
+        })
+    }
+
+    fn edit(
+        &self,
+        id: &MessageId,
+        conversation: i64,
+        author: i64,
+        text: &str,
+    ) -> rusqlite::Result<()> {
+        match self.target(id, conversation, Some(author))? {
+            Some(Target { deleted: true, .. }) => {
+                // The new text of what was taken back is not kept either.
+                self.execute(
+                    &format!("UPDATE messages SET {WIPE} WHERE row = ?1"),
+                    [self.change],
+                )?;
+            }
+            Some(Target {
+                row,
+                kind: TEXT,
+                text: old,
+                ..
+            }) => {
+                self.unindex(row, conversation, old.as_deref())?;
+                self.index(row, conversation, text)?;
+                self.execute(
+                    "UPDATE messages SET text = ?1, edited = 1, change = ?2 WHERE row = ?3",
+                    params![text, self.change, row],
+                )?;
+            }
+            Some(_) | None => {}
+        }
+        Ok(())
+    }
+
+    fn delete(&self, id: &MessageId, conversation: i64, author: i64) -> rusqlite::Result<()> {
+        let Some(target) = self
+            .target(id, conversation, Some(author))?
+            .filter(|t| !t.deleted)
+        else {
+            return Ok(());
+        };
+        self.unindex(target.row, conversation, target.text.as_deref())?;
+        self.execute(
+            &format!("UPDATE messages SET deleted = 1, change = ?1, {WIPE} WHERE row = ?2"),
+            [self.change, target.row],
+        )?;
+        self.execute(
+            &format!(
+                "UPDATE messages SET {WIPE} WHERE target = ?1 AND kind = 3 AND kind >= 3
+                     AND conversation = ?2 AND author = ?3"
+            ),
+            params![id.0, conversation, author],
+        )?;
+        self.execute("DELETE FROM reactions WHERE message = ?1", [target.row])?;
+        Ok(())
+    }
+
+    fn react(&self, reaction: &Reaction, conversation: i64, author: i64) -> rusqlite::Result<()> {
+        let Some(target) = self
+            .target(&reaction.target, conversation, None)?
+            .filter(|t| !t.deleted)
+        else {
+            return Ok(());
+        };
+        let changed = match reaction.on {
+            true => self.execute(
+                "INSERT INTO reactions SELECT ?1, ?2, ?3 WHERE
+                     (SELECT count(*) FROM reactions WHERE message = ?1 AND author = ?2) < ?4
+                 ON CONFLICT DO NOTHING",
+                params![target.row, author, reaction.emoji, REACTIONS_EACH_MAX],
+            )?,
+            false => self.execute(
+                "DELETE FROM reactions WHERE message = ?1 AND author = ?2 AND emoji = ?3",
+                params![target.row, author, reaction.emoji],
+            )?,
+        };
+        if changed > 0 {
+            self.execute(
+                "UPDATE messages SET change = ?1 WHERE row = ?2",
+                [self.change, target.row],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The shown message of this id; the oldest, should two authors have chosen the same.
+    fn target(
+        &self,
+        id: &MessageId,
+        conversation: i64,
+        author: Option<i64>,
+    ) -> rusqlite::Result<Option<Target>> {
+        self.connection
+            .prepare_cached(
+                "SELECT row, kind, text, deleted FROM messages
+                 WHERE id = ?1 AND +conversation = ?2 AND +kind <= 2 AND author = ifnull(?3, author)
+                 ORDER BY row",
+            )?
+            .query_row(params![id.0, conversation, author], |row| {
+                Ok(Target {
+                    row: row.get(0)?,
+                    kind: row.get(1)?,
+                    text: row.get(2)?,
+                    deleted: row.get(3)?,
+                })
+            })
+            .optional()
+    }
+
+    fn deliver(&mut self, peer: &PeerId, ids: &[MessageId]) -> rusqlite::Result<()> {
+        let Some(n) = number_of(self.connection, &peer.0)? else {
+            return Ok(());
+        };
+        for id in ids {
+            let change = self.change + 1;
+            let changed = self.execute(
+                "UPDATE messages SET delivery = 1, change = ?1
+                 WHERE id = ?2 AND +conversation = ?3 AND +delivery = 0",
+                params![change, id.0, n],
+            )?;
+            if changed > 0 {
+                self.change = change;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, peer: &PeerId) -> rusqlite::Result<()> {
+        let Some(n) = number_of(self.connection, &peer.0)? else {
+            return Ok(());
+        };
+        self.unindex_conversation(n)?;
+        self.execute(
+            "DELETE FROM reactions WHERE message IN
+                 (SELECT row FROM messages WHERE conversation = ?1)",
+            [n],
+        )?;
+        self.execute("DELETE FROM messages WHERE conversation = ?1", [n])?;
+        self.execute("DELETE FROM peers WHERE n = ?1", [n])?;
+        // As the author of messages in a group, somebody keeps the number.
+        self.execute(
+            "DELETE FROM ids WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM ids g CROSS JOIN messages m
+                 WHERE m.conversation = g.n AND m.author = ?1)",
+            [n],
+        )?;
+        self.numbers.clear();
+        Ok(())
+    }
+
+    fn index(&self, row: i64, conversation: i64, text: &str) -> rusqlite::Result<()> {
+        let terms = segment::terms(text, conversation);
+        self.execute(
+            "INSERT INTO search (rowid, terms) VALUES (?1, ?2)",
+            params![row, terms],
+        )?;
+        Ok(())
+    }
+
+    /// The index keeps no text, so it must be told the one it was given.
+    fn unindex(&self, row: i64, conversation: i64, text: Option<&str>) -> rusqlite::Result<()> {
+        let Some(text) = text else {
+            return Ok(());
+        };
+        let terms = segment::terms(text, conversation);
+        self.execute(
+            "INSERT INTO search (search, rowid, terms) VALUES ('delete', ?1, ?2)",
+            params![row, terms],
+        )?;
+        Ok(())
+    }
+
+    fn unindex_conversation(&self, conversation: i64) -> rusqlite::Result<()> {
+        let count = |of: &str| {
+            let sql =
+                format!("SELECT count(*) FROM messages WHERE conversation {of} ?1 AND kind <= 2");
+            self.connection
+                .query_row(&sql, [conversation], |row| row.get::<_, i64>(0))
+        };
+        let texts = |of: &str, each: &dyn Fn(i64, i64, &str) -> rusqlite::Result<()>| {
+            let mut statement = self.connection.prepare(&format!(
+                "SELECT row, conversation, text FROM messages
+                 WHERE conversation {of} ?1 AND kind = 1 AND kind <= 2 AND text IS NOT NULL
+                 ORDER BY row"
+            ))?;
+            let mut rows = statement.query([conversation])?;
+            while let Some(row) = rows.next()? {
+                each(row.get(0)?, row.get(1)?, row.get_ref(2)?.as_str()?)?;
+            }
+            Ok::<_, rusqlite::Error>(())
+        };
+        if count("=")? * UNINDEX_COST < count("<>")? {
+            texts("=", &|row, conversation, text| {
+                self.unindex(row, conversation, Some(text))
+            })
+        } else {
+            self.execute("INSERT INTO search (search) VALUES ('delete-all')", [])?;
+            texts("<>", &|row, conversation, text| {
+                self.index(row, conversation, text)
+            })
+        }
+    }
+}
+
+/// The number of the last change.
+pub(crate) fn last_change(connection: &Connection) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT last_change FROM counter")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The number of a peer or group, when it has one.
+pub(crate) fn number_of(connection: &Connection, id: &[u8]) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT n FROM ids WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()
+}

@@ -1,0 +1,226 @@
+//! How the types of the model stand in columns.
+
+use hallway_model::{
+    Body, ConversationId, Delivery, GroupId, Message, MessageId, Name, Peer, PeerId, Reaction,
+    Relation, WallTime,
+};
+use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Row, ToSql, named_params};
+use std::error::Error;
+
+/// The column `messages.kind`. Up to [`UNKNOWN`] they are shown, the others are effects.
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const UNKNOWN: u8 = 2;
+pub(crate) const EDIT: u8 = 3;
+pub(crate) const DELETE: u8 = 4;
+pub(crate) const REACTION: u8 = 5;
+
+/// The column `messages.delivery`; 2 is for a message taken back before it was delivered.
+pub(crate) const QUEUED: u8 = 0;
+pub(crate) const DELIVERED: u8 = 1;
+
+/// A peer chooses its numbers and must not make a write fail: the largest that fit stand for
+/// larger ones.
+pub(crate) fn to_column(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Limits are counts in memory, so they fit.
+pub(crate) fn limit_to_column(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|error| invalid(column, error))
+}
+
+fn optional_number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    let value: Option<i64> = row.get(column)?;
+    let value = value.map(u64::try_from).transpose();
+    value.map_err(|error| invalid(column, error))
+}
+
+/// A value that none of our versions writes.
+fn invalid(column: usize, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Null, Box::new(error))
+}
+
+fn out_of_range(column: usize, value: i64) -> rusqlite::Error {
+    invalid(column, FromSqlError::OutOfRange(value))
+}
+
+pub(crate) fn conversation_bytes(conversation: &ConversationId) -> &[u8] {
+    match conversation {
+        ConversationId::Peer(peer) => &peer.0,
+        ConversationId::Group(group) => &group.0,
+    }
+}
+
+pub(crate) fn conversation(row: &Row<'_>, column: usize) -> rusqlite::Result<ConversationId> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    if let Ok(peer) = bytes.try_into() {
+        return Ok(ConversationId::Peer(PeerId(peer)));
+    }
+    match bytes.try_into() {
+        Ok(group) => Ok(ConversationId::Group(GroupId(group))),
+        Err(error) => Err(invalid(column, error)),
+    }
+}
+
+pub(crate) fn peer_id(row: &Row<'_>, column: usize) -> rusqlite::Result<PeerId> {
+    Ok(PeerId(row.get(column)?))
+}
+
+/// The columns of a body: kind, text, target, extra and raw.
+pub(crate) struct BodyColumns<'a> {
+    pub(crate) kind: u8,
+    pub(crate) text: Option<&'a str>,
+    pub(crate) target: Option<&'a MessageId>,
+    pub(crate) extra: Option<u16>,
+    pub(crate) raw: Option<&'a [u8]>,
+}
+
+impl<'a> BodyColumns<'a> {
+    pub(crate) fn new(message: &'a Message) -> Self {
+        let (kind, text, target, extra) = match &message.body {
+            Body::Text { text, reply_to } => (TEXT, Some(text), reply_to.as_ref(), None),
+            Body::Unknown { kind, .. } => (UNKNOWN, None, None, Some(*kind)),
+            Body::Edit { target, text } => (EDIT, Some(text), Some(target), None),
+            Body::Delete { target } => (DELETE, None, Some(target), None),
+            Body::Reaction(Reaction { target, emoji, on }) => {
+                (REACTION, Some(emoji), Some(target), Some(u16::from(*on)))
+            }
+        };
+        let raw = match &message.body {
+            Body::Unknown { raw, .. } => Some(raw.as_slice()),
+            Body::Text { .. } | Body::Edit { .. } | Body::Delete { .. } | Body::Reaction(_) => {
+                message.raw.as_deref()
+            }
+        };
+        let text = text.map(String::as_str);
+        Self {
+            kind,
+            text,
+            target,
+            extra,
+            raw,
+        }
+    }
+}
+
+/// What [`message`] reads, as columns 0 to 10. `m` is the message, `c` its conversation, `a` its
+/// author.
+pub(crate) const MESSAGE: &str = "m.id, c.id, a.id, m.seq, m.at, m.kind, m.text, m.target, \
+     m.extra, m.raw, m.delivery";
+
+/// Reads a message from the columns [`MESSAGE`]. A text that was wiped comes as an empty one.
+pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let text = || Ok::<_, rusqlite::Error>(row.get::<_, Option<String>>(6)?.unwrap_or_default());
+    let target = || Ok::<_, rusqlite::Error>(MessageId(row.get(7)?));
+    let mut raw: Option<Vec<u8>> = row.get(9)?;
+    let body = match row.get(5)? {
+        TEXT => Body::Text {
+            text: text()?,
+            reply_to: row.get::<_, Option<_>>(7)?.map(MessageId),
+        },
+        UNKNOWN => Body::Unknown {
+            kind: row.get(8)?,
+            raw: raw.take().unwrap_or_default(),
+        },
+        EDIT => Body::Edit {
+            target: target()?,
+            text: text()?,
+        },
+        DELETE => Body::Delete { target: target()? },
+        REACTION => Body::Reaction(Reaction {
+            target: target()?,
+            emoji: text()?,
+            on: row.get(8)?,
+        }),
+        other => return Err(out_of_range(5, other.into())),
+    };
+    Ok(Message {
+        id: MessageId(row.get(0)?),
+        conversation: conversation(row, 1)?,
+        author: peer_id(row, 2)?,
+        seq: number(row, 3)?,
+        at: WallTime(number(row, 4)?),
+        body,
+        raw,
+        delivery: match row.get(10)? {
+            DELIVERED => Delivery::Delivered,
+            _ => Delivery::Queued,
+        },
+    })
+}
+
+/// What [`peer`] reads. `p` is the peer, `i` its id.
+pub(crate) const PEERS: &str = "SELECT i.id, name, relation, blocked, verified_at, impostor, \
+     name_settled, first_seen, last_seen, addresses, fast_aes, last_seq, read_by_them, \
+     read_by_us, request_messages FROM peers p JOIN ids i ON i.n = p.n ORDER BY p.n";
+
+pub(crate) fn peer(row: &Row<'_>) -> rusqlite::Result<Peer> {
+    let name: Option<String> = row.get(1)?;
+    let name = name.map(|name| Name::new(&name)).transpose();
+    let addresses: String = row.get(9)?;
+    let addresses = addresses
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<_, _>>();
+    Ok(Peer {
+        id: peer_id(row, 0)?,
+        name: name.map_err(|error| invalid(1, error))?,
+        relation: match row.get(2)? {
+            0u8 => Relation::Stranger,
+            1 => Relation::Contact,
+            other => return Err(out_of_range(2, other.into())),
+        },
+        blocked: row.get(3)?,
+        verified_at: optional_number(row, 4)?.map(WallTime),
+        impostor: row.get::<_, Option<_>>(5)?.map(PeerId),
+        name_settled: row.get(6)?,
+        first_seen: WallTime(number(row, 7)?),
+        last_seen: optional_number(row, 8)?.map(WallTime),
+        addresses: addresses.map_err(|error| invalid(9, error))?,
+        fast_aes: row.get(10)?,
+        last_seq: number(row, 11)?,
+        read_by_them: number(row, 12)?,
+        read_by_us: number(row, 13)?,
+        request_messages: row.get(14)?,
+    })
+}
+
+/// Replaces the record of the peer with the number `:n`.
+pub(crate) const REPLACE_PEER: &str = "INSERT OR REPLACE INTO peers VALUES (:n, :name, :relation, \
+     :blocked, :verified_at, :impostor, :name_settled, :first_seen, :last_seen, :addresses, \
+     :fast_aes, :last_seq, :read_by_them, :read_by_us, :request_messages)";
+
+/// Hands the parameters of [`REPLACE_PEER`] to `execute`.
+pub(crate) fn with_peer<T>(
+    n: i64,
+    peer: &Peer,
+    execute: impl FnOnce(&[(&str, &dyn ToSql)]) -> T,
+) -> T {
+    let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
+    execute(named_params! {
+        ":n": n,
+        ":name": peer.name.as_ref().map(Name::as_str),
+        ":relation": match peer.relation {
+            Relation::Stranger => 0,
+            Relation::Contact => 1,
+        },
+        ":blocked": peer.blocked,
+        ":verified_at": peer.verified_at.map(|time| to_column(time.0)),
+        ":impostor": peer.impostor.map(|id| id.0),
+        ":name_settled": peer.name_settled,
+        ":first_seen": to_column(peer.first_seen.0),
+        ":last_seen": peer.last_seen.map(|time| to_column(time.0)),
+        ":addresses": addresses.join(" "),
+        ":fast_aes": peer.fast_aes,
+        ":last_seq": to_column(peer.last_seq),
+        ":read_by_them": to_column(peer.read_by_them),
+        ":read_by_us": to_column(peer.read_by_us),
+        ":request_messages": peer.request_messages,
+    })
+}
