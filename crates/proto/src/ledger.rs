@@ -33,15 +33,9 @@ pub(crate) enum Then {
 pub(crate) struct Ledger {
     writes: Vec<Write>,
     then: Vec<Then>,
-    pending: BTreeMap<StoreToken, Pending>,
+    pending: BTreeMap<StoreToken, Vec<Then>>,
     last_token: u64,
     epoch: u64,
-}
-
-#[derive(Debug)]
-struct Pending {
-    epoch: u64,
-    then: Vec<Then>,
 }
 
 impl Ledger {
@@ -58,37 +52,29 @@ impl Ledger {
         }
         self.last_token += 1;
         let token = StoreToken(self.last_token);
-        let pending = Pending {
-            epoch: self.epoch,
-            then: std::mem::take(&mut self.then),
-        };
-        self.pending.insert(token, pending);
+        self.pending.insert(token, std::mem::take(&mut self.then));
         Some((token, self.epoch, std::mem::take(&mut self.writes)))
     }
 
     /// A request is durable: what waited for it.
     pub(crate) fn handle_stored(&mut self, token: StoreToken) -> Vec<Then> {
-        self.pending
-            .remove(&token)
-            .map(|pending| pending.then)
-            .unwrap_or_default()
+        self.pending.remove(&token).unwrap_or_default()
     }
 
-    /// A request was refused: what waited for it, and whether this is news. Requests of the same
-    /// epoch will all be refused; what is added from now on is tried again.
-    pub(crate) fn handle_failed(&mut self, token: StoreToken) -> (Vec<Then>, bool) {
-        let Some(pending) = self.pending.remove(&token) else {
-            return (Vec::new(), false);
-        };
-        let news = pending.epoch == self.epoch;
-        let mut then = pending.then;
-        if news {
-            self.epoch += 1;
-            // What was added since may depend on what was refused: it fails with it.
-            self.writes.clear();
-            then.append(&mut self.then);
+    /// A request was refused: everything that waits is refused with it, in order, since the disk
+    /// takes nothing more of this epoch. Reports come in order, so none of it is durable. Empty
+    /// when the request was among what was refused before.
+    pub(crate) fn handle_failed(&mut self, token: StoreToken) -> Vec<Then> {
+        if !self.pending.contains_key(&token) {
+            return Vec::new();
         }
-        (then, news)
+        self.epoch += 1;
+        // What was added since may depend on what was refused: it fails with it.
+        self.writes.clear();
+        let pending = std::mem::take(&mut self.pending);
+        let mut refused: Vec<Then> = pending.into_values().flatten().collect();
+        refused.append(&mut self.then);
+        refused
     }
 }
 
@@ -117,6 +103,13 @@ mod tests {
         assert!(ledger.handle_stored(token).is_empty());
     }
 
+    fn command(then: &Then) -> u64 {
+        match then {
+            Then::Set { command } => command.0,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_failure_takes_everything_of_its_epoch_with_it() {
         let mut ledger = Ledger::default();
@@ -140,16 +133,11 @@ mod tests {
                 command: CommandId(3),
             },
         );
-        let (failed, news) = ledger.handle_failed(first);
-        assert!(news);
-        assert_eq!(
-            failed.len(),
-            2,
-            "the request and what was not requested yet"
-        );
+        let commands: Vec<_> = ledger.handle_failed(first).iter().map(command).collect();
+        assert_eq!(commands, [1, 2, 3], "all that waits, in order");
         assert!(ledger.poll_request().is_none());
         assert!(
-            !ledger.handle_failed(second).1,
+            ledger.handle_failed(second).is_empty(),
             "the same failure is no news"
         );
         ledger.add(setting("d"), Then::Nothing);

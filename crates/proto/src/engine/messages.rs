@@ -240,8 +240,10 @@ impl Engine {
 
     /// The disk refused a request: nothing of it is acknowledged, sent or kept in memory.
     pub(super) fn handle_store_failed(&mut self, token: StoreToken, fault: StorageFault, now: Now) {
-        let (refused, news) = self.ledger.handle_failed(token);
-        for then in refused {
+        let refused = self.ledger.handle_failed(token);
+        let news = !refused.is_empty();
+        // Changes are undone from the last to the first, as they build on each other.
+        for then in refused.into_iter().rev() {
             match then {
                 Then::Nothing => {}
                 Then::Sent { message, command } => {
