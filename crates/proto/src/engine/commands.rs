@@ -196,6 +196,7 @@ impl Engine {
             entry.record.relation = Relation::Contact;
             entry.record.request_messages = 0;
             entry.kept = true;
+            entry.record.last_seq = message.seq;
             writes.push(Write::Peer(Box::new(entry.record.clone())));
         }
         self.ledger.add(
