@@ -213,7 +213,8 @@ impl Engine {
 
     /// When [`Input::Timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let statics = self.statics.iter().filter(|s| !self.is_reached(s));
+        let statics = self.statics.iter();
+        let statics = statics.filter(|s| !self.stopping && !self.is_reached(s));
         let statics = statics.filter_map(|s| s.dialer.deadline()).min();
         self.agenda
             .first()
@@ -414,6 +415,7 @@ impl Engine {
 
     /// Puts the entry on the agenda for its next deadline, or drops it when nothing is left of it.
     fn schedule(&mut self, peer: PeerId, now: Now) {
+        let stopping = self.stopping;
         let renewal = self.renewal_deadline(&peer);
         let idle = self.idle_deadline(&peer);
         let Some(entry) = self.directory.get_mut(&peer) else {
@@ -429,7 +431,8 @@ impl Engine {
         }
         let session = entry.session.as_ref();
         let dial = entry.dialer.deadline().filter(|_| {
-            entry.session.is_none() && entry.needs_session() && !entry.addresses().is_empty()
+            let needed = entry.session.is_none() && entry.needs_session();
+            needed && !stopping && !entry.addresses().is_empty()
         });
         let deadline = [
             session.map(|session| session.keepalive_deadline()),
