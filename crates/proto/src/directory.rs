@@ -225,8 +225,11 @@ impl Directory {
     }
 
     pub(crate) fn take_session(&mut self, peer: &PeerId) -> Option<Session> {
-        let session = self.entries.get_mut(peer)?.session.take()?;
+        let entry = self.entries.get_mut(peer)?;
+        let session = entry.session.take()?;
         self.conns.remove(&session.conn);
+        // What it had is in flight no longer.
+        entry.outbox.rewind();
         Some(session)
     }
 

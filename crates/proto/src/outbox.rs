@@ -114,7 +114,7 @@ impl Outbox {
         Some(message)
     }
 
-    /// A new session, or the peer asks to start over: everything in the window goes again.
+    /// The session is over, or the peer asks to start over: everything in the window goes again.
     pub(crate) fn rewind(&mut self) {
         self.handed = 0;
     }

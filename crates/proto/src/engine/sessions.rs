@@ -77,7 +77,6 @@ impl Engine {
         session.send_ping(now.mono);
         entry.dialer.handle_connected();
         entry.replaced = None;
-        entry.outbox.rewind();
         self.directory.set_session(&peer, session);
         self.dirty.insert(peer);
         self.settle(peer, now);
