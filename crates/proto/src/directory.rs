@@ -5,8 +5,8 @@ use crate::io::{ConnId, Sighting};
 use crate::outbox::Outbox;
 use crate::session::Session;
 use hallway_model::{
-    Instant, Peer, PeerId, PeerView, Presence, Problem, Refusal, Relation, SIGHTINGS_MAX, Status,
-    WallTime,
+    Instant, MessageId, Peer, PeerId, PeerView, Presence, Problem, Refusal, Relation,
+    SIGHTINGS_MAX, Status, WallTime,
 };
 use std::collections::BTreeMap;
 
@@ -31,6 +31,10 @@ pub(crate) struct Entry {
     pub(crate) receiving: u32,
     /// Sessions that a newer one replaced without reaching us, and since when.
     pub(crate) replaced: Option<(u32, Instant)>,
+    /// Acknowledged, but the disk did not take note of it.
+    pub(crate) unsaved: Vec<MessageId>,
+    /// When to write again what the disk did not take.
+    pub(crate) save_at: Option<Instant>,
     /// When this entry next needs attention.
     pub(crate) deadline: Option<Instant>,
 }
@@ -59,6 +63,8 @@ impl Entry {
             shown: None,
             receiving: 0,
             replaced: None,
+            unsaved: Vec::new(),
+            save_at: None,
             deadline: None,
         }
     }

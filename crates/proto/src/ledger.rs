@@ -1,14 +1,15 @@
 //! What waits for the disk: writes gathered into requests, and what to do once each is durable.
 
 use crate::io::{CommandId, ConnId, StoreToken};
-use hallway_model::{Answer, Message, Peer, PeerId, Write};
+use hallway_model::{Answer, Message, MessageId, Peer, PeerId, Write};
 use std::collections::BTreeMap;
 
 /// What to do when a write is durable, or was refused.
 #[derive(Debug)]
 pub(crate) enum Then {
-    /// Nothing; losing it does no harm.
-    Nothing,
+    /// What we know of a peer is safe, and that it has these messages of ours. When refused it
+    /// is written again later.
+    Noted { peer: PeerId, acked: Vec<MessageId> },
     /// A message of ours is safe.
     Sent {
         message: Box<Message>,
@@ -89,7 +90,12 @@ mod tests {
     #[test]
     fn writes_of_one_burst_travel_together() {
         let mut ledger = Ledger::default();
-        ledger.add(setting("a"), Then::Nothing);
+        ledger.add(
+            setting("a"),
+            Then::Set {
+                command: CommandId(0),
+            },
+        );
         ledger.add(
             setting("b"),
             Then::Set {
@@ -140,7 +146,12 @@ mod tests {
             ledger.handle_failed(second).is_empty(),
             "the same failure is no news"
         );
-        ledger.add(setting("d"), Then::Nothing);
+        ledger.add(
+            setting("d"),
+            Then::Set {
+                command: CommandId(4),
+            },
+        );
         assert_eq!(ledger.poll_request().unwrap().1, 1);
     }
 }

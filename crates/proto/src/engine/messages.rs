@@ -4,7 +4,7 @@ use super::Engine;
 use crate::frame::{Envelope, Frame, Hold};
 use crate::io::{CommandId, ConnId, Output, StoreToken};
 use crate::ledger::Then;
-use crate::limits::WINDOW_MESSAGES;
+use crate::limits::{STORAGE_RETRY, WINDOW_MESSAGES};
 use hallway_model::{
     Added, Answer, Delivery, EventKind, Message, MessageId, Now, PeerId, Problem,
     REQUEST_MESSAGES_MAX, REQUESTS_MAX, Refusal, StorageFault, Write,
@@ -97,8 +97,7 @@ impl Engine {
             let (id, state) = (id.to_string(), Delivery::Delivered);
             self.event(EventKind::State { id, peer, state });
         }
-        self.ledger
-            .add([Write::Delivered(peer, acked)], Then::Nothing);
+        self.note_acked(peer, acked);
     }
 
     pub(super) fn handle_read(&mut self, peer: PeerId, seq: u64, _now: Now) {
@@ -128,7 +127,7 @@ impl Engine {
         let mut added = added.iter();
         for then in self.ledger.handle_stored(token) {
             match then {
-                Then::Nothing => {}
+                Then::Noted { .. } => {}
                 Then::Sent { message, command } => {
                     let outcome = added.next();
                     self.handle_sent_stored(*message, command, outcome, now);
@@ -229,8 +228,9 @@ impl Engine {
         if stranger {
             entry.record.request_messages += 1;
             let first = entry.record.request_messages == 1;
+            entry.kept = true;
             let view = Box::new(entry.view(now.mono));
-            self.keep(peer, Then::Nothing);
+            self.update(peer);
             if first {
                 self.event(EventKind::Request { peer: view });
             }
@@ -245,7 +245,13 @@ impl Engine {
         // Changes are undone from the last to the first, as they build on each other.
         for then in refused.into_iter().rev() {
             match then {
-                Then::Nothing => {}
+                Then::Noted { peer, acked } => {
+                    if let Some(entry) = self.directory.get_mut(&peer) {
+                        entry.unsaved.extend(acked);
+                        entry.save_at = Some(now.mono + STORAGE_RETRY);
+                    }
+                    self.settle(peer, now);
+                }
                 Then::Sent { message, command } => {
                     if let hallway_model::ConversationId::Peer(peer) = message.conversation {
                         if let Some(entry) = self.directory.get_mut(&peer) {

@@ -14,7 +14,8 @@ use crate::ledger::{Ledger, Then};
 use crate::limits::*;
 use crate::outbox::Outbox;
 use hallway_model::{
-    EventKind, Instant, Name, Now, PeerId, Presence, Problem, Refusal, Snapshot, Status, Write,
+    EventKind, Instant, MessageId, Name, Now, PeerId, Presence, Problem, Refusal, Snapshot, Status,
+    Write,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -54,7 +55,7 @@ pub struct Engine {
     /// Sessions with something to send.
     dirty: BTreeSet<PeerId>,
     /// Answers to `send` that wait until it is known whether the message went out.
-    sent: Vec<(CommandId, PeerId, hallway_model::MessageId)>,
+    sent: Vec<(CommandId, PeerId, MessageId)>,
     links: Vec<IpAddr>,
     /// The highest change number on disk, as far as known.
     last_change: u64,
@@ -411,6 +412,16 @@ impl Engine {
             });
         }
         self.attend_session(peer, now);
+        if let Some(entry) = self.directory.get_mut(&peer)
+            && entry.save_at.is_some_and(|at| at <= now.mono)
+        {
+            entry.save_at = None;
+            let acked = std::mem::take(&mut entry.unsaved);
+            if !acked.is_empty() {
+                self.note_acked(peer, acked);
+            }
+            self.update(peer);
+        }
     }
 
     /// Puts the entry on the agenda for its next deadline, or drops it when nothing is left of it.
@@ -442,6 +453,7 @@ impl Engine {
             dial,
             entry.typing_until,
             entry.lost_at.map(|at| at + LOSS_GRACE),
+            entry.save_at,
         ]
         .into_iter()
         .flatten()
@@ -498,11 +510,18 @@ impl Engine {
         self.ledger.add([write], then);
     }
 
-    /// Writes the record of a peer when it is on disk already.
+    /// Writes the record of a peer when it is on disk already: now, or when the disk takes it.
     fn update(&mut self, peer: PeerId) {
         if self.directory.get(&peer).is_some_and(|entry| entry.kept) {
-            self.keep(peer, Then::Nothing);
+            let acked = Vec::new();
+            self.keep(peer, Then::Noted { peer, acked });
         }
+    }
+
+    /// Writes that a peer has messages of ours: now, or when the disk takes it.
+    fn note_acked(&mut self, peer: PeerId, acked: Vec<MessageId>) {
+        let write = Write::Delivered(peer, acked.clone());
+        self.ledger.add([write], Then::Noted { peer, acked });
     }
 
     fn event(&mut self, kind: EventKind) {

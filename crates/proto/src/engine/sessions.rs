@@ -5,7 +5,6 @@ use crate::directory::Entry;
 use crate::frame::{Bye, Frame, Hold, Profile};
 use crate::handshake::{Established, Role};
 use crate::io::{ConnId, DialId, Output};
-use crate::ledger::Then;
 use crate::limits::*;
 use crate::session::{Session, SessionError};
 use hallway_model::{
@@ -236,7 +235,8 @@ impl Engine {
         }
         if self.config.accept_all && !entry.is_contact() {
             entry.record.relation = Relation::Contact;
-            self.keep(peer, Then::Nothing);
+            entry.kept = true;
+            self.update(peer);
         } else if first || renamed {
             self.update(peer);
         }
