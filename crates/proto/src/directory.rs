@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) session: Option<Session>,
     pub(crate) dialer: Dialer,
     pub(crate) outbox: Outbox,
+    /// The disk is about to forget them: nothing new happens with them until it has.
+    pub(crate) forgetting: bool,
     /// The user or the configuration asked for a session, whoever they are.
     pub(crate) wanted: bool,
     pub(crate) typing_until: Option<Instant>,
@@ -56,6 +58,7 @@ impl Entry {
             sighting: None,
             session: None,
             dialer: Dialer::default(),
+            forgetting: false,
             wanted: false,
             typing_until: None,
             typing_sent_at: None,
@@ -74,9 +77,14 @@ impl Entry {
         self.record.relation == Relation::Contact
     }
 
+    /// Sessions with them are allowed.
+    pub(crate) fn is_let_in(&self) -> bool {
+        !self.record.blocked && !self.forgetting
+    }
+
     /// A session is to be kept up or opened.
     pub(crate) fn needs_session(&self) -> bool {
-        !self.record.blocked && (self.is_contact() || self.wanted || self.outbox.is_waiting())
+        self.is_let_in() && (self.is_contact() || self.wanted || self.outbox.is_waiting())
     }
 
     /// A stranger's messages wait for a decision.

@@ -95,7 +95,10 @@ impl Outbox {
 
     /// What the disk had after the number of [`Outbox::poll_load`].
     pub(crate) fn handle_loaded(&mut self, messages: Vec<Message>) {
-        self.loading = false;
+        if !std::mem::replace(&mut self.loading, false) {
+            // Asked for by an outbox that is forgotten.
+            return;
+        }
         if messages.is_empty() {
             self.loaded_through = self.stored_through;
         }

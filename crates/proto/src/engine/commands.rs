@@ -178,6 +178,7 @@ impl Engine {
         };
         let me = self.config.id;
         let entry = self.directory.entry(peer, now.wall);
+        may_change(entry)?;
         may_send(entry)?;
         let newly_met = !entry.is_contact();
         let message = Message {
@@ -383,6 +384,7 @@ impl Engine {
             return Err(oneself());
         }
         let entry = self.directory.entry(peer, now.wall);
+        may_change(entry)?;
         let before = Box::new(entry.record.clone());
         change(&mut entry.record);
         self.keep(
@@ -396,26 +398,40 @@ impl Engine {
         Ok(None)
     }
 
+    /// Lets nothing new happen with a peer until the disk has forgotten them.
     fn forget(&mut self, command: CommandId, peer: PeerId, now: Now) -> Result<(), Refusal> {
-        let entry = self.directory.remove(&peer).ok_or_else(|| unknown(&peer))?;
-        if let Some(at) = entry.deadline {
-            self.agenda.remove(&(at, peer));
-        }
-        if let Some(session) = entry.session {
-            self.close(session.conn);
-        }
+        let entry = self.directory.get_mut(&peer);
+        let entry = entry.ok_or_else(|| unknown(&peer))?;
+        may_change(entry)?;
+        entry.forgetting = true;
         if let Some(dial) = entry.dialer.dialing() {
+            entry.dialer.handle_connected();
             self.dials.remove(&dial);
             self.outputs.push_back(Output::CancelDial(dial));
         }
-        self.clear_impostor(&peer);
+        if let Some(session) = self.directory.take_session(&peer) {
+            self.close(session.conn);
+        }
         self.ledger
             .add([Write::ForgetPeer(peer)], Then::Forgotten { peer, command });
+        self.settle(peer, now);
+        Ok(())
+    }
+
+    /// The disk has forgotten a peer.
+    pub(super) fn handle_forgotten(&mut self, peer: PeerId, now: Now) {
+        let Some(entry) = self.directory.remove(&peer) else {
+            return;
+        };
+        if let Some(at) = entry.deadline {
+            self.agenda.remove(&(at, peer));
+        }
+        self.clear_impostor(&peer);
+        self.event(EventKind::PeerGone { id: peer });
         if let Some(sighting) = entry.sighting {
             // They are still near, as somebody never met.
             self.handle_sighted(peer, sighting, now);
         }
-        Ok(())
     }
 
     /// The user has decided about an impostor: contacts whose name it used are free again.
@@ -475,6 +491,15 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether this peer stays.
+fn may_change(entry: &Entry) -> Result<(), Refusal> {
+    if entry.forgetting {
+        let detail = format!("{} is just being forgotten; try again", entry.name());
+        return Err(Refusal::new(Problem::NoSuchPeer, detail));
+    }
+    Ok(())
 }
 
 /// Whether messages to this peer may go out.

@@ -152,7 +152,7 @@ impl Engine {
                 }
                 Then::Set { command } => self.reply(command, Answer::Done),
                 Then::Forgotten { peer, command } => {
-                    self.event(EventKind::PeerGone { id: peer });
+                    self.handle_forgotten(peer, now);
                     self.reply(command, Answer::Done);
                 }
             }
@@ -275,7 +275,15 @@ impl Engine {
                     self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
                     self.settle(peer, now);
                 }
-                Then::Set { command } | Then::Forgotten { command, .. } => {
+                Then::Forgotten { peer, command } => {
+                    if let Some(entry) = self.directory.get_mut(&peer) {
+                        entry.forgetting = false;
+                        entry.save_at = Some(now.mono + STORAGE_RETRY);
+                    }
+                    self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
+                    self.settle(peer, now);
+                }
+                Then::Set { command } => {
                     self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
                 }
             }

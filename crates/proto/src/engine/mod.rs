@@ -501,7 +501,8 @@ impl Engine {
 
     /// Writes the record of a peer to disk.
     fn keep(&mut self, peer: PeerId, then: Then) {
-        let Some(entry) = self.directory.get_mut(&peer) else {
+        let entry = self.directory.get_mut(&peer);
+        let Some(entry) = entry.filter(|entry| !entry.forgetting) else {
             return;
         };
         entry.kept = true;

@@ -84,7 +84,7 @@ impl Engine {
     /// Whether there is room for a session with this peer, after making some if need be.
     fn may_open(&mut self, peer: PeerId, now: Now) -> bool {
         let known = self.directory.get(&peer);
-        if peer == self.config.id || self.stopping || known.is_some_and(|e| e.record.blocked) {
+        if peer == self.config.id || self.stopping || known.is_some_and(|e| !e.is_let_in()) {
             return false;
         }
         if known.is_some_and(|entry| entry.session.is_some()) {
