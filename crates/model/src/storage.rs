@@ -10,7 +10,8 @@ pub enum Write {
     /// Forgets a peer: record, messages and outbox.
     ForgetPeer(PeerId),
     /// Adds a message unless one with its author and id is there, and applies edits, deletions
-    /// and reactions to their target.
+    /// and reactions to their target. One that is queued is ours: its number raises
+    /// [`Peer::last_seq`].
     Message(Box<Message>),
     /// The peer acknowledged these messages of ours: they leave the outbox.
     Delivered(PeerId, Vec<MessageId>),

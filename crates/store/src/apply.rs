@@ -24,6 +24,8 @@ pub(crate) struct Applier<'a> {
     change: i64,
     /// Numbers of ids, for most writes of a group are about the same few.
     numbers: HashMap<Vec<u8>, i64>,
+    /// The highest number of a message of ours in each conversation of this transaction.
+    last_seqs: HashMap<i64, i64>,
 }
 
 /// The message an effect is about.
@@ -41,6 +43,7 @@ impl<'a> Applier<'a> {
             connection,
             change: last_change(connection)?,
             numbers: HashMap::new(),
+            last_seqs: HashMap::new(),
         })
     }
 
@@ -65,8 +68,15 @@ impl<'a> Applier<'a> {
         Ok(None)
     }
 
-    /// Remembers the number of the last change. The transaction can be committed then.
+    /// Remembers the numbers that count on: of the last change, and of our last message to each
+    /// peer. The transaction can be committed then.
     pub(crate) fn finish(self) -> rusqlite::Result<()> {
+        for (conversation, seq) in &self.last_seqs {
+            self.execute(
+                "UPDATE peers SET last_seq = max(last_seq, ?2) WHERE n = ?1",
+                [conversation, seq],
+            )?;
+        }
         self.execute("UPDATE counter SET last_change = ?1", [self.change])?;
         Ok(())
     }
@@ -121,6 +131,11 @@ impl<'a> Applier<'a> {
             return Ok(Added::Duplicate);
         }
         self.change = change;
+        if delivery == QUEUED {
+            // Only messages of ours wait for somebody.
+            let last_seq = self.last_seqs.entry(conversation).or_default();
+            *last_seq = to_column(message.seq).max(*last_seq);
+        }
         match &message.body {
             Body::Text { text, .. } => self.index(change, conversation, text)?,
             Body::Edit { target, text } => self.edit(target, conversation, author, text)?,
@@ -278,6 +293,7 @@ impl<'a> Applier<'a> {
             [n],
         )?;
         self.numbers.clear();
+        self.last_seqs.remove(&n);
         Ok(())
     }
 
