@@ -112,7 +112,11 @@ mod tests {
     fn command(then: &Then) -> u64 {
         match then {
             Then::Set { command } => command.0,
-            other => panic!("{other:?}"),
+            Then::Noted { .. }
+            | Then::Sent { .. }
+            | Then::Received { .. }
+            | Then::Changed { .. }
+            | Then::Forgotten { .. } => panic!("{then:?}"),
         }
     }
 

@@ -294,9 +294,16 @@ impl Engine {
     }
 
     fn handle_dial_failed(&mut self, dial: DialId, why: &str, now: Now) {
+        if let Some(purpose) = self.dials.remove(&dial) {
+            self.fail_dial(purpose, why, now);
+        }
+    }
+
+    /// A dial led to no session.
+    fn fail_dial(&mut self, purpose: Purpose, why: &str, now: Now) {
         let jitter = self.jitter();
-        match self.dials.remove(&dial) {
-            Some(Purpose::Peer(peer)) => {
+        match purpose {
+            Purpose::Peer(peer) => {
                 if let Some(entry) = self.directory.get_mut(&peer) {
                     let near = entry.sighting.is_some() || entry.outbox.is_waiting();
                     let longest = if near {
@@ -310,7 +317,7 @@ impl Engine {
                 }
                 self.settle(peer, now);
             }
-            Some(Purpose::Static(index)) => {
+            Purpose::Static(index) => {
                 if let Some(target) = self.statics.get_mut(index) {
                     let longest = DIAL_BACKOFF_NEAR;
                     target
@@ -318,21 +325,23 @@ impl Engine {
                         .handle_failed(now.mono, DIAL_BACKOFF_FIRST, longest, jitter);
                 }
             }
-            Some(Purpose::Connect(command, addresses)) => {
+            Purpose::Connect(command, addresses) => {
                 let tried: Vec<String> = addresses.iter().map(ToString::to_string).collect();
                 let detail = format!("nobody answered at {}: {why}", tried.join(", "));
                 self.refuse(command, Refusal::new(Problem::Unreachable, detail));
             }
-            None => {}
         }
     }
 
+    /// Whoever answered there last has a session, is being dialled anyway, or is blocked.
     fn is_reached(&self, target: &Static) -> bool {
         let entry = target
             .peer
             .as_ref()
             .and_then(|peer| self.directory.get(peer));
-        entry.is_some_and(|entry| entry.session.is_some() || entry.record.blocked)
+        entry.is_some_and(|entry| {
+            entry.session.is_some() || entry.dialer.dialing().is_some() || entry.record.blocked
+        })
     }
 
     fn dial_statics(&mut self, now: Now) {
@@ -436,6 +445,7 @@ impl Engine {
             self.agenda.remove(&(at, peer));
         }
         let present = entry.session.is_some() || entry.sighting.is_some() || entry.wanted;
+        let present = present || entry.forgetting;
         if !entry.kept && !present && entry.dialer.dialing().is_none() && entry.receiving == 0 {
             self.directory.remove(&peer);
             return;

@@ -1,6 +1,6 @@
 //! Sessions: opening, replacing, losing, and the frames that come in.
 
-use super::{Engine, Purpose};
+use super::{Engine, Purpose, Static};
 use crate::directory::Entry;
 use crate::frame::{Bye, Frame, Hold, Profile};
 use crate::handshake::{Established, Role};
@@ -8,7 +8,8 @@ use crate::io::{ConnId, DialId, Output};
 use crate::limits::*;
 use crate::session::{Session, SessionError};
 use hallway_model::{
-    ADDRESSES_MAX, Answer, EventKind, Instant, Now, PeerId, Relation, SESSIONS_MAX,
+    ADDRESSES_MAX, Answer, EventKind, Instant, Now, PeerId, Problem, Refusal, Relation,
+    SESSIONS_MAX,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,12 +27,15 @@ impl Engine {
         let purpose = dial.and_then(|dial| self.dials.remove(&dial));
         let own_dial = matches!(purpose, Some(Purpose::Peer(_)));
         if !self.may_open(peer, now) {
-            self.refuse_session(conn, purpose);
+            self.refuse_session(conn, peer, purpose, now);
             return;
         }
         let entry = self.directory.entry(peer, now.wall);
         entry.wanted |= purpose.is_some() && !own_dial;
         entry.record.fast_aes = established.capabilities.fast_aes;
+        if own_dial {
+            entry.dialer.handle_connected();
+        }
         if established.role == Role::Initiator {
             remember_address(entry, remote);
         }
@@ -121,13 +125,22 @@ impl Engine {
         true
     }
 
-    fn refuse_session(&mut self, conn: ConnId, purpose: Option<Purpose>) {
-        if let Some(Purpose::Connect(command, _)) = purpose {
-            let detail = "the node there is this one, is blocked here, or there is no room for it";
-            let problem = hallway_model::Problem::Unreachable;
-            self.refuse(command, hallway_model::Refusal::new(problem, detail));
-        }
+    fn refuse_session(&mut self, conn: ConnId, peer: PeerId, purpose: Option<Purpose>, now: Now) {
         self.close(conn);
+        let why = "the node there is blocked here, or there is no room for it";
+        match purpose {
+            Some(Purpose::Connect(command, _)) => {
+                self.refuse(command, Refusal::new(Problem::Unreachable, why));
+            }
+            Some(Purpose::Static(index)) => {
+                if let Some(target) = self.statics.get_mut(index) {
+                    target.peer = Some(peer);
+                }
+                self.fail_dial(Purpose::Static(index), why, now);
+            }
+            Some(Purpose::Peer(peer)) => self.fail_dial(Purpose::Peer(peer), why, now),
+            None => {}
+        }
     }
 
     /// What a successful dial owes to whoever asked for it.
@@ -140,9 +153,14 @@ impl Engine {
                 }
             }
             Some(Purpose::Static(index)) => {
+                // A peer that closes at once is dialled later and later.
+                let jitter = self.jitter();
                 if let Some(target) = self.statics.get_mut(index) {
                     target.peer = Some(peer);
-                    target.dialer.handle_reached();
+                    let (first, longest) = (DIAL_BACKOFF_FIRST, DIAL_BACKOFF_NEAR);
+                    target
+                        .dialer
+                        .handle_failed(now.mono, first, longest, jitter);
                 }
             }
             Some(Purpose::Peer(_)) | None => {}
@@ -239,6 +257,12 @@ impl Engine {
             self.update(peer);
         } else if first || renamed {
             self.update(peer);
+        }
+        if first {
+            let answered = |target: &&mut Static| target.peer == Some(peer);
+            for target in self.statics.iter_mut().filter(answered) {
+                target.dialer.handle_reached();
+            }
         }
         if first || renamed {
             self.look_for_collision(peer, now);
