@@ -11,12 +11,13 @@ use crate::home::{Home, Lock};
 use crate::keys::Secrets;
 use crate::links::Links;
 use crate::{listener, publisher};
-use hallway_model::{Name, PORT_DEFAULT};
+use hallway_model::{Name, PORT_DEFAULT, StorageFault, Write};
 use hallway_proto::handshake::{Admission, LocalKeys, Policy};
 use hallway_proto::io::Input;
 use hallway_store::{DatabaseKey, OpenError, StoreError};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::slice;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -40,6 +41,8 @@ pub struct NodeConfig {
     pub secrets: Secrets,
     /// Its name when the database holds none yet.
     pub name: Name,
+    /// A name to take from now on, before anybody hears of another.
+    pub rename: Option<Name>,
     /// The name of this device, for the certificate.
     pub device: Name,
     /// The port to try first; `None` tries [`PORT_DEFAULT`] and the next ones.
@@ -67,6 +70,9 @@ pub enum StartError {
     /// The database, once open.
     #[error("the database could not be read: {0}")]
     Store(#[from] StoreError),
+    /// The disk did not take the new name.
+    #[error("the new name could not be kept: {0}")]
+    Rename(#[from] StorageFault),
     /// The wanted port.
     #[error("port {port} cannot be used: {error}; choose another with --port, or leave it out")]
     Port {
@@ -87,8 +93,12 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     let secrets = &config.secrets;
     let key = DatabaseKey::new(secrets.database_key);
     let database = config.home.database();
+    let rename = config.rename.map(|name| Write::Setting("name", name.into()));
     let opened = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
-        let (writer, reader) = hallway_store::open(&database, &key)?;
+        let (mut writer, reader) = hallway_store::open(&database, &key)?;
+        if let Some(rename) = &rename {
+            writer.commit(&[slice::from_ref(rename)])?;
+        }
         let snapshot = writer.snapshot()?;
         Ok((writer, reader, snapshot))
     });

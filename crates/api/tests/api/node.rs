@@ -37,6 +37,7 @@ impl TestNode {
             lock,
             secrets,
             name: Name::new(name).unwrap(),
+            rename: None,
             device: Name::new("test").unwrap(),
             port: Some(0),
             mdns: false,

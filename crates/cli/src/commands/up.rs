@@ -6,7 +6,7 @@ use crate::args::{KeyStoreArg, NetworkArgs, UpArgs};
 use crate::failure::{Failure, Result};
 use crate::{show, text};
 use anyhow::Context as _;
-use hallway_model::{Answer, Command, Name, StatusView};
+use hallway_model::{Answer, Command, StatusView};
 use hallway_node::config::Config;
 use hallway_node::home::{Home, Lock};
 use hallway_node::keys::{self, Secrets};
@@ -27,10 +27,11 @@ pub(super) async fn up(cx: &Context<'_>, args: UpArgs) -> Result {
     log_to_stderr(&args.network, &config)?;
     let lock = home.lock().map_err(anyhow::Error::from)?;
     let secrets = secrets(cx, &lock, &args)?;
-    let node = Node::start(node_config(lock, secrets, config, &args.network)).await?;
-    if let Some(name) = args.name {
-        node.rename(name).await?;
-    }
+    let config = NodeConfig {
+        rename: args.name,
+        ..node_config(lock, secrets, config, &args.network)
+    };
+    let node = Node::start(config).await?;
     node.announce(cx).await?;
     node.run().await
 }
@@ -74,6 +75,7 @@ pub(super) fn node_config(
         lock,
         secrets,
         name: config.name,
+        rename: None,
         device: config.device,
         port: network.port.or(config.port),
         mdns: config.mdns && !network.no_mdns,
@@ -100,12 +102,6 @@ impl Node {
         let handle = hallway_node::start(config).await.map_err(anyhow::Error::from)?;
         let api = tokio::spawn(hallway_api::serve(listener, handle.clone(), home));
         Ok(Self { handle, api })
-    }
-
-    async fn rename(&self, name: Name) -> Result {
-        let renamed = self.handle.ask(Command::Rename(name)).await.map_err(anyhow::Error::from)?;
-        renamed.map_err(anyhow::Error::from)?;
-        Ok(())
     }
 
     pub(super) async fn status(&self) -> Result<StatusView> {
