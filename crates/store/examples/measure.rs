@@ -265,7 +265,7 @@ fn vocabulary() -> &'static [String] {
                 .map(|_| letters[random.common_first(26)])
                 .collect::<String>()
         };
-        (0..20_000).map(|n| word(n)).collect()
+        (0..20_000).map(&mut word).collect()
     })
 }
 

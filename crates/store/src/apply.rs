@@ -14,8 +14,21 @@ pub(crate) const REACTIONS_EACH_MAX: i64 = 16;
 /// Taking one message out of the search index costs as much as putting this many in.
 const UNINDEX_COST: i64 = 50;
 
-/// Leaves nothing of a message that was taken back; what still waits for the peer waits no more.
-const WIPE: &str = "text = NULL, raw = NULL, delivery = iif(delivery = 0, 2, delivery)";
+// Nothing is left of what was taken back, and what still waits for the peer waits no more.
+const WIPE_EDIT: &str = "UPDATE messages SET text = NULL, raw = NULL, \
+     delivery = iif(delivery = 0, 2, delivery) WHERE row = ?1";
+pub(crate) const WIPE_EDITS: &str = "UPDATE messages SET text = NULL, raw = NULL, \
+     delivery = iif(delivery = 0, 2, delivery) \
+     WHERE target = ?1 AND kind = 3 AND kind >= 3 AND conversation = ?2 AND author = ?3";
+const WIPE_TARGET: &str = "UPDATE messages SET text = NULL, raw = NULL, \
+     delivery = iif(delivery = 0, 2, delivery), deleted = 1, change = ?1 WHERE row = ?2";
+/// The shown message of an id; the oldest, should two authors have chosen the same.
+pub(crate) const TARGET: &str = "SELECT row, kind, text, deleted FROM messages \
+     WHERE id = ?1 AND +conversation = ?2 AND +kind <= 2 AND author = ifnull(?3, author) \
+     ORDER BY row";
+pub(crate) const DELIVER: &str = "UPDATE messages SET delivery = 1, change = ?1 \
+     WHERE id = ?2 AND +conversation = ?3 AND +delivery = 0";
+pub(crate) const FORGET_MESSAGES: &str = "DELETE FROM messages WHERE conversation = ?1";
 
 /// Applies writes within a transaction of the connection.
 pub(crate) struct Applier<'a> {
@@ -158,10 +171,7 @@ impl<'a> Applier<'a> {
         match self.target(id, conversation, Some(author))? {
             Some(Target { deleted: true, .. }) => {
                 // The new text of what was taken back is not kept either.
-                self.execute(
-                    &format!("UPDATE messages SET {WIPE} WHERE row = ?1"),
-                    [self.change],
-                )?;
+                self.execute(WIPE_EDIT, [self.change])?;
             }
             Some(Target {
                 row,
@@ -189,17 +199,8 @@ impl<'a> Applier<'a> {
             return Ok(());
         };
         self.unindex(target.row, conversation, target.text.as_deref())?;
-        self.execute(
-            &format!("UPDATE messages SET deleted = 1, change = ?1, {WIPE} WHERE row = ?2"),
-            [self.change, target.row],
-        )?;
-        self.execute(
-            &format!(
-                "UPDATE messages SET {WIPE} WHERE target = ?1 AND kind = 3 AND kind >= 3
-                     AND conversation = ?2 AND author = ?3"
-            ),
-            params![id.0, conversation, author],
-        )?;
+        self.execute(WIPE_TARGET, [self.change, target.row])?;
+        self.execute(WIPE_EDITS, params![id.0, conversation, author])?;
         self.execute("DELETE FROM reactions WHERE message = ?1", [target.row])?;
         Ok(())
     }
@@ -240,11 +241,7 @@ impl<'a> Applier<'a> {
         author: Option<i64>,
     ) -> rusqlite::Result<Option<Target>> {
         self.connection
-            .prepare_cached(
-                "SELECT row, kind, text, deleted FROM messages
-                 WHERE id = ?1 AND +conversation = ?2 AND +kind <= 2 AND author = ifnull(?3, author)
-                 ORDER BY row",
-            )?
+            .prepare_cached(TARGET)?
             .query_row(params![id.0, conversation, author], |row| {
                 Ok(Target {
                     row: row.get(0)?,
@@ -262,11 +259,7 @@ impl<'a> Applier<'a> {
         };
         for id in ids {
             let change = self.change + 1;
-            let changed = self.execute(
-                "UPDATE messages SET delivery = 1, change = ?1
-                 WHERE id = ?2 AND +conversation = ?3 AND +delivery = 0",
-                params![change, id.0, n],
-            )?;
+            let changed = self.execute(DELIVER, params![change, id.0, n])?;
             if changed > 0 {
                 self.change = change;
             }
@@ -284,7 +277,7 @@ impl<'a> Applier<'a> {
                  (SELECT row FROM messages WHERE conversation = ?1)",
             [n],
         )?;
-        self.execute("DELETE FROM messages WHERE conversation = ?1", [n])?;
+        self.execute(FORGET_MESSAGES, [n])?;
         self.execute("DELETE FROM peers WHERE n = ?1", [n])?;
         // As the author of messages in a group, somebody keeps the number.
         self.execute(
@@ -364,4 +357,144 @@ pub(crate) fn number_of(connection: &Connection, id: &[u8]) -> rusqlite::Result<
         .prepare_cached("SELECT n FROM ids WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
         .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::{Access, connect};
+    use crate::key::DatabaseKey;
+    use crate::{Writer, open};
+    use hallway_model::{ConversationId, WallTime};
+    use std::path::Path;
+
+    const PEER: PeerId = PeerId([2; 32]);
+    const OTHER: PeerId = PeerId([3; 32]);
+
+    fn message(peer: PeerId, seq: u8, body: Body) -> Write {
+        Write::Message(Box::new(Message {
+            id: MessageId([seq; 16]),
+            conversation: ConversationId::Peer(peer),
+            author: peer,
+            seq: seq.into(),
+            at: WallTime(0),
+            body,
+            raw: Some(b"rawfrobnicate".to_vec()),
+            delivery: Delivery::Delivered,
+        }))
+    }
+
+    fn text(peer: PeerId, seq: u8, text: &str) -> Write {
+        message(
+            peer,
+            seq,
+            Body::Text {
+                text: text.into(),
+                reply_to: None,
+            },
+        )
+    }
+
+    /// All pages of the database, decrypted, free ones included.
+    fn pages(path: &Path, key: &DatabaseKey) -> Vec<u8> {
+        let mut connection = connect(path, key, &Access::Read).unwrap();
+        connection.serialize("main").unwrap().to_vec()
+    }
+
+    fn contains(pages: &[u8], part: &str) -> bool {
+        pages
+            .windows(part.len())
+            .any(|window| window == part.as_bytes())
+    }
+
+    /// Runs `removal` on a database with a message of each of two peers, among many others.
+    fn words_left_after(removal: &[Write], others: u8) -> [bool; 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("hallway.db"), DatabaseKey::new([9; 32]));
+        let (mut writer, _reader) = open(&path, &key).unwrap();
+        let commit = |writer: &mut Writer, write: Write| writer.commit(&[&[write]]).unwrap();
+        for n in 0..others {
+            commit(&mut writer, text(OTHER, 100 + n, "quite ordinary"));
+        }
+        commit(&mut writer, text(PEER, 1, "plughxyzzy 龘龖"));
+        commit(&mut writer, text(OTHER, 2, "gnorbitz"));
+        let words = ["plughxyzzy", "龘龖", "rawfrobnicate", "gnorbitz"];
+        let before = pages(&path, &key);
+        assert!(
+            words.iter().all(|word| contains(&before, word)),
+            "the test sees what is there"
+        );
+        for write in removal {
+            commit(&mut writer, write.clone());
+        }
+        let after = pages(&path, &key);
+        words.map(|word| contains(&after, word))
+    }
+
+    #[test]
+    fn what_is_taken_back_is_in_no_page_of_the_database() {
+        let edit = Body::Edit {
+            target: MessageId([1; 16]),
+            text: "plughxyzzy 龘龖 again".into(),
+        };
+        let delete = Body::Delete {
+            target: MessageId([1; 16]),
+        };
+        let removal = [
+            message(PEER, 3, edit.clone()),
+            message(PEER, 4, delete),
+            message(PEER, 5, edit),
+        ];
+        let left = words_left_after(&removal, 60);
+        // Other messages came with the same raw body.
+        assert_eq!(left, [false, false, true, true]);
+    }
+
+    #[test]
+    fn an_edit_leaves_no_word_of_the_old_text_in_the_index() {
+        let edit = Body::Edit {
+            target: MessageId([1; 16]),
+            text: "fine".into(),
+        };
+        let left = words_left_after(&[message(PEER, 3, edit)], 60);
+        assert_eq!(left, [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_forgotten_peer_is_in_no_page_of_the_database() {
+        for others in [60, 0] {
+            let left = words_left_after(&[Write::ForgetPeer(PEER)], others);
+            assert_eq!(left, [false, false, true, true]);
+        }
+        let all = [Write::ForgetPeer(PEER), Write::ForgetPeer(OTHER)];
+        assert_eq!(words_left_after(&all, 60), [false; 4]);
+    }
+
+    #[test]
+    fn a_block_of_the_index_fills_one_page_and_not_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("hallway.db"), DatabaseKey::new([9; 32]));
+        let (mut writer, _reader) = open(&path, &key).unwrap();
+        let words = (0..20_000)
+            .map(|n: u64| format!("w{:x} ", n * 0x9E37_79B9))
+            .collect::<Vec<_>>();
+        let writes: Vec<Write> = (0..100u8)
+            .zip(words.chunks(200))
+            .map(|(n, w)| text(PEER, n, &w.concat()))
+            .collect();
+        writer.commit(&[&writes]).unwrap();
+        let connection = connect(&path, &key, &Access::Read).unwrap();
+        let of = |sql: &str| {
+            connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        let pages = "SELECT count(*) FROM dbstat WHERE name = 'search_data'";
+        let overflow = of(&format!("{pages} AND pagetype = 'overflow'"));
+        let full = of("SELECT count(*) FROM search_data WHERE length(block) > 3900");
+        assert!(
+            full > 20 && overflow == 0,
+            "{full} full blocks, {overflow} overflowing pages"
+        );
+    }
 }

@@ -4,6 +4,7 @@ use crate::connection::{Access, connect};
 use crate::file::{CreateError, beside, create_empty, put_in_place, table_names};
 use crate::key::DatabaseKey;
 use rusqlite::backup::{Backup, StepResult};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -203,10 +204,14 @@ fn make(database: &Path, key: &DatabaseKey, cancelled: &AtomicBool) -> Result<()
         false => Ok(()),
     };
     let new = beside(database, "backup.new");
-    copy(database, key, &new, go_on)?;
-    check(&new, key, go_on)?;
-    put_in_place(&new, &path_of(database))?;
-    Ok(())
+    let made = copy(database, key, &new, go_on)
+        .and_then(|()| check(&new, key, go_on))
+        .and_then(|()| Ok(put_in_place(&new, &path_of(database))?));
+    if made.is_err() {
+        // The next attempt would replace it; until then it would only take room.
+        let _ = fs::remove_file(&new);
+    }
+    made
 }
 
 fn copy(
@@ -245,4 +250,132 @@ fn check(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Writer, open};
+    use hallway_model::Write;
+    use std::fs::File;
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+        key: DatabaseKey,
+        writer: Writer,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("hallway.db"), DatabaseKey::new([9; 32]));
+        let (writer, _) = open(&path, &key).unwrap();
+        Fixture {
+            _folder: folder,
+            path,
+            key,
+            writer,
+        }
+    }
+
+    #[test]
+    fn a_copy_is_made_daily_while_there_are_changes() {
+        let Fixture {
+            _folder, path, key, ..
+        } = fixture();
+        let mut copier = Copier::new(&path, &key);
+        let now = SystemTime::now();
+        let (day, hour) = (Duration::from_hours(24), Duration::from_hours(1));
+        assert!(!copier.is_due(true, now), "nothing was written");
+        copier.handle_written(false);
+        assert!(
+            copier.is_due(true, now) && copier.is_due(false, now),
+            "there is no copy"
+        );
+
+        File::create(path_of(&path))
+            .unwrap()
+            .set_modified(now)
+            .unwrap();
+        assert!(!copier.is_due(true, now + day - hour) && copier.is_due(true, now + day));
+        assert!(!copier.is_due(false, now + day) && copier.is_due(false, now + 2 * day));
+        assert!(copier.is_due(false, now - hour), "the clock was set back");
+        copier.handle_written(true);
+        copier.handle_written(false);
+        assert!(
+            copier.is_due(true, now) && !copier.is_due(false, now),
+            "somebody was forgotten"
+        );
+    }
+
+    #[test]
+    fn a_copy_in_the_background_is_whole_and_comes_once() {
+        let Fixture {
+            _folder,
+            path,
+            key,
+            mut writer,
+        } = fixture();
+        let name = || Write::Setting("name", "Ann".into());
+        writer.commit(&[&[name()]]).unwrap();
+        let mut copier = Copier::new(&path, &key);
+        copier.handle_written(false);
+        copier.poll(true);
+        assert!(copier.is_copying());
+        // Writing goes on meanwhile.
+        writer.commit(&[&[name()]]).unwrap();
+        copier.join();
+        assert_eq!(copier.need, Need::None);
+        check(&path_of(&path), &key, || Ok(())).unwrap();
+        assert!(!beside(&path, "backup.new").exists());
+        copier.handle_written(true);
+        copier.poll(true);
+        assert!(!copier.is_copying(), "an attempt was made just now");
+    }
+
+    #[test]
+    fn a_copy_given_up_leaves_the_last_one_and_the_need() {
+        let Fixture {
+            _folder, path, key, ..
+        } = fixture();
+        fs::write(path_of(&path), "the last one").unwrap();
+        let stop = AtomicBool::new(true);
+        assert!(matches!(
+            make(&path, &key, &stop),
+            Err(BackupError::Cancelled)
+        ));
+        assert_eq!(fs::read(path_of(&path)).unwrap(), b"the last one");
+        assert!(!beside(&path, "backup.new").exists());
+
+        let mut copier = Copier::new(&path, &key);
+        let thread = thread::spawn(|| (Need::Soon, false));
+        copier.copying = Some(Copying {
+            cancelled: Arc::default(),
+            thread,
+        });
+        copier.join();
+        assert_eq!(copier.need, Need::Soon);
+    }
+
+    #[test]
+    fn contents_that_contradict_each_other_are_noticed() {
+        let Fixture {
+            _folder, path, key, ..
+        } = fixture();
+        let connection = connect(&path, &key, &Access::Write).unwrap();
+        // An index that misses a row: every page is authentic, and yet it is wrong.
+        connection
+            .execute_batch(
+                "INSERT INTO ids (id) VALUES (x'01');
+                 PRAGMA writable_schema = ON;
+                 UPDATE sqlite_schema SET rootpage =
+                     (SELECT rootpage FROM sqlite_schema WHERE name = 'outbox')
+                     WHERE name = 'sqlite_autoindex_ids_1';",
+            )
+            .unwrap();
+        drop(connection);
+        let made = make(&path, &key, &AtomicBool::new(false));
+        assert!(matches!(made, Err(BackupError::Damaged(_))), "{made:?}");
+        assert!(!path_of(&path).exists());
+    }
 }

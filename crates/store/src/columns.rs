@@ -8,7 +8,7 @@ use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, ToSql, named_params};
 use std::error::Error;
 
-/// The column `messages.kind`. Up to [`UNKNOWN`] they are shown, the others are effects.
+/// The column `messages.kind`. Up to 2 they are shown, the others are effects.
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const UNKNOWN: u8 = 2;
 pub(crate) const EDIT: u8 = 3;

@@ -89,3 +89,56 @@ impl Drop for Lent<'_> {
         self.pool.returned.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    #[test]
+    fn two_read_at_once_and_the_others_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("hallway.db"), DatabaseKey::new([9; 32]));
+        let _store = crate::open(&path, &key).unwrap();
+        let pool = Pool::new(path, key);
+        let (reading, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let both = Barrier::new(CONNECTIONS_MAX);
+        thread::scope(|scope| {
+            // In pairs: a third at once would be seen, and a lone one would wait for ever.
+            for _ in 0..4 * CONNECTIONS_MAX {
+                scope.spawn(|| {
+                    pool.read(|_| {
+                        most.fetch_max(
+                            reading.fetch_add(1, Ordering::SeqCst) + 1,
+                            Ordering::SeqCst,
+                        );
+                        both.wait();
+                        reading.fetch_sub(1, Ordering::SeqCst);
+                        Ok(())
+                    })
+                    .unwrap();
+                });
+            }
+        });
+        assert_eq!(most.into_inner(), CONNECTIONS_MAX);
+        assert_eq!(pool.lock().idle.len(), CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn a_connection_that_failed_is_not_lent_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("hallway.db"), DatabaseKey::new([9; 32]));
+        let _store = crate::open(&path, &key).unwrap();
+        let pool = Pool::new(path, key);
+        let fail = |connection: &Connection| Ok(connection.execute_batch("SELECT nothing")?);
+        for _ in 0..2 * CONNECTIONS_MAX {
+            pool.read(fail).unwrap_err();
+        }
+        assert!(pool.lock().idle.is_empty());
+        pool.read(|connection| Ok(connection.execute_batch("SELECT 1")?))
+            .unwrap();
+        assert_eq!(pool.lock().idle.len(), 1);
+    }
+}

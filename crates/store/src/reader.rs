@@ -288,3 +288,77 @@ fn matching(
     }
     Ok(Some(rows))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::{Access, connect};
+    use crate::{apply, export, writer};
+
+    /// Every statement that may run on a million messages finds its rows by an index and in order.
+    #[test]
+    fn nothing_scans_or_sorts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, key) = (folder.path().join("hallway.db"), DatabaseKey::new([9; 32]));
+        let _store = crate::open(&path, &key).unwrap();
+        let connection = connect(&path, &key, &Access::Read).unwrap();
+        let of_messages = [PAGE, SINCE, BY_ROW, BY_ID, BY_AUTHOR, CHANGES, OUTBOX];
+        let mut statements: Vec<String> =
+            of_messages.iter().map(|rest| stored::sql(rest)).collect();
+        let whole = [CANDIDATES, UNREAD];
+        let updates = [apply::DELIVER, apply::WIPE_EDITS, apply::FORGET_MESSAGES];
+        statements.extend(whole.iter().chain(&updates).map(|sql| (*sql).to_owned()));
+        for sql in &statements {
+            let plan = plan(&connection, sql);
+            assert!(
+                plan.contains("SEARCH") || plan.contains("VIRTUAL TABLE INDEX"),
+                "{sql}: {plan}"
+            );
+            let scans = plan.replace("SCAN search VIRTUAL TABLE INDEX", "");
+            assert!(
+                !scans.contains("SCAN") && !scans.contains("TEMP B-TREE"),
+                "{sql}: {plan}"
+            );
+        }
+        // These sort what is about one message.
+        for sql in [stored::REACTIONS, stored::QUOTE, apply::TARGET] {
+            let plan = plan(&connection, sql);
+            assert!(!plan.contains("SCAN"), "{sql}: {plan}");
+        }
+        // These go over all peers, or over all messages in their order, and nothing else.
+        for (sql, scanned) in [
+            (NEWEST.to_owned(), "SCAN i"),
+            (writer::UNDELIVERED.to_owned(), "SCAN i"),
+            (stored::sql(export::MESSAGES), "SCAN m"),
+        ] {
+            let plan = plan(&connection, &sql);
+            assert_eq!(plan.matches("SCAN").count(), 1, "{sql}: {plan}");
+            assert!(plan.contains(scanned), "{sql}: {plan}");
+        }
+        // The test would notice.
+        let scan = plan(
+            &connection,
+            "SELECT text FROM messages WHERE text = 'x' ORDER BY seq",
+        );
+        assert!(
+            scan.contains("SCAN") && scan.contains("TEMP B-TREE"),
+            "{scan}"
+        );
+    }
+
+    fn plan(connection: &Connection, sql: &str) -> String {
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        for parameter in 1..=statement.parameter_count() {
+            statement.raw_bind_parameter(parameter, "1").unwrap();
+        }
+        let mut rows = statement.raw_query();
+        let mut plan = String::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan.push_str(&row.get::<_, String>(3).unwrap());
+            plan.push_str("; ");
+        }
+        plan
+    }
+}

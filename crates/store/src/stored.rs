@@ -1,6 +1,6 @@
 //! A message as it is now: edits and deletions applied, reactions gathered.
 
-use crate::columns::{MESSAGE, UNKNOWN, message, number, peer_id};
+use crate::columns::{MESSAGE, message, number, peer_id};
 use hallway_model::{
     Body, ConversationId, Delivery, Message, MessageId, MessageView, PeerId, QuoteView,
     ReactionView,
@@ -59,6 +59,14 @@ impl StoredMessage {
     }
 }
 
+pub(crate) const REACTIONS: &str = "SELECT r.emoji, a.id FROM reactions r \
+     JOIN ids a ON a.n = r.author WHERE r.message = ?1 ORDER BY r.rowid";
+
+/// The message that the one in row ?1 answers; the oldest, should two authors have chosen its id.
+pub(crate) const QUOTE: &str = "SELECT a.id, q.text FROM messages m \
+     CROSS JOIN messages q ON q.id = ?2 AND +q.conversation = m.conversation \
+     CROSS JOIN ids a ON a.n = q.author WHERE m.row = ?1 AND +q.kind <= 2 ORDER BY q.row";
+
 /// Reads the messages `m` that the rest of the statement, from `WHERE` on, tells.
 pub(crate) fn select(
     connection: &Connection,
@@ -110,10 +118,7 @@ pub(crate) fn complete(
     stored: &mut StoredMessage,
 ) -> rusqlite::Result<()> {
     stored.reactions = connection
-        .prepare_cached(
-            "SELECT r.emoji, a.id FROM reactions r JOIN ids a ON a.n = r.author
-             WHERE r.message = ?1 ORDER BY r.rowid",
-        )?
+        .prepare_cached(REACTIONS)?
         .query_map([stored.row.cast_signed()], |row| {
             Ok(ReactionView {
                 emoji: row.get(0)?,
@@ -137,13 +142,8 @@ fn quote(
     target: &MessageId,
 ) -> rusqlite::Result<QuoteView> {
     let found = connection
-        .prepare_cached(
-            "SELECT a.id, q.text FROM messages m
-             CROSS JOIN messages q ON q.id = ?2 AND +q.conversation = m.conversation
-             CROSS JOIN ids a ON a.n = q.author
-             WHERE m.row = ?1 AND +q.kind <= ?3 ORDER BY q.row",
-        )?
-        .query_row(params![reply.row.cast_signed(), target.0, UNKNOWN], |row| {
+        .prepare_cached(QUOTE)?
+        .query_row(params![reply.row.cast_signed(), target.0], |row| {
             Ok((peer_id(row, 0)?, row.get(1)?))
         })
         .optional()?;

@@ -213,3 +213,75 @@ fn fault(error: &rusqlite::Error) -> StorageFault {
         StorageFault::Failed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open;
+    use hallway_model::{Body, ConversationId, Delivery, Message, MessageId, PeerId, WallTime};
+
+    fn message(seq: u8) -> Write {
+        Write::Message(Box::new(Message {
+            id: MessageId([seq; 16]),
+            conversation: ConversationId::Peer(PeerId([2; 32])),
+            author: PeerId([2; 32]),
+            seq: seq.into(),
+            at: WallTime(0),
+            body: Body::Text {
+                text: "x".repeat(9000),
+                reply_to: None,
+            },
+            raw: None,
+            delivery: Delivery::Delivered,
+        }))
+    }
+
+    #[test]
+    fn a_full_database_says_so_and_takes_more_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = DatabaseKey::new([9; 32]);
+        let (mut writer, reader) = open(&folder.path().join("hallway.db"), &key).unwrap();
+        let limit = |writer: &Writer, pages: u32| {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            writer.connection.query_row(&sql, [], |_| Ok(())).unwrap();
+        };
+        writer.commit(&[&[message(1)]]).unwrap();
+        limit(&writer, 1);
+        let group: [&[Write]; 2] = [&[message(2)], &[message(3), message(4)]];
+        assert_eq!(writer.commit(&group), Err(StorageFault::Full));
+        let unread = || reader.unread(&PeerId([2; 32]), 0).unwrap();
+        assert_eq!(unread(), 1);
+        limit(&writer, u32::MAX - 1);
+        let added = writer.commit(&group).unwrap();
+        assert_eq!(added.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(unread(), 4);
+    }
+
+    #[test]
+    fn a_group_ends_at_its_limit() {
+        let (sender, requests) = std::sync::mpsc::channel();
+        let request = |writes| Request {
+            token: 0,
+            epoch: 0,
+            writes: vec![Write::Setting("a", String::new()); writes],
+        };
+        for _ in 0..GROUP_WRITES_MAX + 1 {
+            sender.send(request(1)).unwrap();
+        }
+        assert_eq!(gather(request(1), &requests).len(), GROUP_WRITES_MAX);
+        assert_eq!(gather(requests.recv().unwrap(), &requests).len(), 1 + 1);
+        // A large request is one group, and none is ever split.
+        sender.send(request(1)).unwrap();
+        assert_eq!(gather(request(GROUP_WRITES_MAX), &requests).len(), 1);
+    }
+
+    #[test]
+    fn the_disk_is_told_from_the_database() {
+        let error = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        assert_eq!(fault(&error(ffi::SQLITE_FULL)), StorageFault::Full);
+        assert_eq!(fault(&error(ffi::SQLITE_IOERR_SHMSIZE)), StorageFault::Full);
+        assert_eq!(fault(&error(ffi::SQLITE_CORRUPT)), StorageFault::Failed);
+        assert_eq!(fault(&error(ffi::SQLITE_NOTADB)), StorageFault::Failed);
+        assert_eq!(fault(&error(ffi::SQLITE_IOERR_WRITE)), StorageFault::Failed);
+    }
+}
