@@ -13,6 +13,9 @@ pub enum Command {
     Status,
     /// Which of our messages to this peer are handed to its live session, not yet acknowledged.
     InFlight(PeerId),
+    /// Wait until what was told so far is on disk, or the disk has refused it: whoever reads
+    /// history then does not see less than they were told.
+    Flush,
     /// Describe everybody known or near.
     Peers,
     /// Find the one peer that a name, tag, id or `name~tag` means.

@@ -27,6 +27,8 @@ pub(crate) enum Then {
     Set { command: CommandId },
     /// Everything of a peer is gone.
     Forgotten { peer: PeerId, command: CommandId },
+    /// All that was added before is safe, or refused.
+    Flushed { command: CommandId },
 }
 
 /// Requests to the disk, in order.
@@ -44,6 +46,19 @@ impl Ledger {
     pub(crate) fn add(&mut self, writes: impl IntoIterator<Item = Write>, then: Then) {
         self.writes.extend(writes);
         self.then.push(then);
+    }
+
+    /// Lets `then` wait for all that was added so far; it comes back when nothing was.
+    pub(crate) fn wait(&mut self, then: Then) -> Option<Then> {
+        let last = match self.writes.is_empty() {
+            true => self.pending.last_entry().map(|last| last.into_mut()),
+            false => Some(&mut self.then),
+        };
+        match last {
+            Some(waiting) => waiting.push(then),
+            None => return Some(then),
+        }
+        None
     }
 
     /// The next request, with everything added since the last.
@@ -116,8 +131,32 @@ mod tests {
             | Then::Sent { .. }
             | Then::Received { .. }
             | Then::Changed { .. }
-            | Then::Forgotten { .. } => panic!("{then:?}"),
+            | Then::Forgotten { .. }
+            | Then::Flushed { .. } => panic!("{then:?}"),
         }
+    }
+
+    #[test]
+    fn waiting_writes_nothing_and_ends_with_what_was_added_before() {
+        let flush = || Then::Flushed {
+            command: CommandId(9),
+        };
+        let mut ledger = Ledger::default();
+        assert!(ledger.wait(flush()).is_some());
+        let set = Then::Set {
+            command: CommandId(1),
+        };
+        ledger.add(setting("a"), set);
+        assert!(ledger.wait(flush()).is_none());
+        let (token, ..) = ledger.poll_request().unwrap();
+        assert!(ledger.wait(flush()).is_none());
+        assert!(ledger.poll_request().is_none());
+        let waited = ledger.handle_stored(token);
+        assert!(matches!(
+            waited.as_slice(),
+            [Then::Set { .. }, Then::Flushed { .. }, Then::Flushed { .. }]
+        ));
+        assert!(ledger.wait(flush()).is_some());
     }
 
     #[test]

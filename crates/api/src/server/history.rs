@@ -41,6 +41,7 @@ pub(super) async fn log(
         None => None,
     };
     let me = this_node(&node).await?.id;
+    ask(&node, Command::Flush).await?;
     let reading = node.clone();
     let read = move || read(&reading, &me, conversation, &query);
     let mut messages = off_the_reactor(read).await?;

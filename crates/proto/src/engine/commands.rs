@@ -20,6 +20,10 @@ impl Engine {
     pub(super) fn handle_command(&mut self, command: CommandId, what: Command, now: Now) {
         let done = match what {
             Command::Status => Ok(Some(Answer::Status(Box::new(self.status_view())))),
+            Command::Flush => Ok(self
+                .ledger
+                .wait(Then::Flushed { command })
+                .map(|_| Answer::Done)),
             Command::Peers => Ok(Some(Answer::Peers(self.peer_views(now)))),
             Command::InFlight(peer) => Ok(Some(Answer::InFlight(self.in_flight(&peer)))),
             Command::Resolve(reference) => self.resolve(&reference, now).map(Some),

@@ -150,7 +150,9 @@ impl Engine {
                     self.tell_peer(before.id, now);
                     self.settle(before.id, now);
                 }
-                Then::Set { command } => self.reply(command, Answer::Done),
+                Then::Set { command } | Then::Flushed { command } => {
+                    self.reply(command, Answer::Done);
+                }
                 Then::Forgotten { peer, command } => {
                     self.handle_forgotten(peer, now);
                     self.reply(command, Answer::Done);
@@ -286,6 +288,7 @@ impl Engine {
                 Then::Set { command } => {
                     self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
                 }
+                Then::Flushed { command } => self.reply(command, Answer::Done),
             }
         }
         if news {
