@@ -1,13 +1,16 @@
 //! Sending, and waiting for how far the message comes.
 
 use super::request::Body as JsonBody;
-use super::{Result, ask, resolve, state_on_disk, this_node, unexpected};
+use super::{
+    Result, ask, off_the_reactor, resolve, state_on_disk, this_node, unexpected, unreadable,
+};
 use crate::problem::ProblemView;
 use crate::schema::{SendRequest, SendView};
 use axum::Json;
 use axum::extract::State;
 use hallway_model::{
-    Answer, Body, Command, ConversationId, Delivery, EventKind, MessageId, Reaction,
+    Answer, Body, Command, ConversationId, Delivery, EventKind, MessageId, Problem, Reaction,
+    Refusal,
 };
 use hallway_node::{EventStream, Handle};
 use std::time::Duration;
@@ -29,6 +32,7 @@ pub(super) async fn send(
         .map_or(WAIT_DEFAULT, Duration::from_millis);
     let body = body_of(&request)?;
     let to = ConversationId::Peer(resolve(&node, &request.to).await?.id);
+    check_target(&node, to, &body).await?;
     // Listen before sending: the answer of a fast peer must not be missed.
     let events = node.events();
     let client_id = request.client_id;
@@ -82,6 +86,40 @@ async fn follow(
             Err(RecvError::Closed) => return,
         }
     }
+}
+
+/// What is answered, changed or reacted to must be in this talk, and only the author changes it.
+async fn check_target(node: &Handle, to: ConversationId, body: &Body) -> Result<()> {
+    let (target, own) = match body {
+        Body::Text {
+            reply_to: Some(target),
+            ..
+        } => (*target, false),
+        Body::Edit { target, .. } | Body::Delete { target } => (*target, true),
+        Body::Reaction(reaction) => (reaction.target, false),
+        Body::Text { reply_to: None, .. } | Body::Unknown { .. } => return Ok(()),
+    };
+    let author = if own {
+        Some(this_node(node).await?.id)
+    } else {
+        None
+    };
+    let reader = node.reader().clone();
+    let read = move || reader.message(author.as_ref(), &target).map_err(unreadable);
+    let found = off_the_reactor(read).await?;
+    if found.is_some_and(|found| found.message.conversation == to) {
+        return Ok(());
+    }
+    let whose = if own {
+        "you have written no message"
+    } else {
+        "there is no message"
+    };
+    let detail = format!("{whose} {target} in this talk; `hallway log --ids` shows the ids");
+    Err(ProblemView::refused(&Refusal::new(
+        Problem::NoSuchMessage,
+        detail,
+    )))
 }
 
 fn body_of(request: &SendRequest) -> Result<Body> {
