@@ -29,7 +29,7 @@ pub(crate) struct Entry {
     pub(crate) lost_at: Option<Instant>,
     /// What the faces were last told.
     pub(crate) shown: Option<Shown>,
-    /// Messages of a stranger on their way to disk.
+    /// Messages of theirs on their way to disk.
     pub(crate) receiving: u32,
     /// Sessions that a newer one replaced without reaching us, and since when.
     pub(crate) replaced: Option<(u32, Instant)>,

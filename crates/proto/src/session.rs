@@ -50,6 +50,9 @@ pub(crate) struct Session {
     pub(crate) held_by_them: bool,
     /// We drop the peer's messages until we resume.
     pub(crate) held_by_us: Option<Hold>,
+    /// Messages that come before the answer to this ping had left before the peer knew that they
+    /// are dropped: taken, they would overtake those that were.
+    draining: Option<u64>,
     /// When to try the disk again.
     pub(crate) storage_retry_at: Option<Instant>,
     /// Stored, to be acknowledged with the next write.
@@ -96,6 +99,7 @@ impl Session {
             clock_skew_ms: None,
             held_by_them: false,
             held_by_us: None,
+            draining: None,
             storage_retry_at: None,
             acks: Vec::new(),
             active_at: None,
@@ -142,9 +146,9 @@ impl Session {
                     self.transport.rekey_incoming();
                     continue;
                 }
-                Frame::Message(ref envelope) => self.check_order(envelope.seq)?,
-                Frame::Resume => {}
-                Frame::Ack(_)
+                Frame::Message(_)
+                | Frame::Resume
+                | Frame::Ack(_)
                 | Frame::Read(_)
                 | Frame::Typing(_)
                 | Frame::Hold(_)
@@ -235,6 +239,9 @@ impl Session {
     }
 
     fn handle_pong(&mut self, number: u64, now: Instant) {
+        if self.draining.is_some_and(|awaited| awaited <= number) {
+            self.draining = None;
+        }
         if self.ping.as_ref().is_some_and(|ping| ping.number == number)
             && let Some(ping) = self.ping.take()
         {
@@ -244,7 +251,11 @@ impl Session {
         }
     }
 
-    fn check_order(&mut self, seq: u64) -> Result<(), SessionError> {
+    /// Whether a message with this number is taken; otherwise it is dropped.
+    pub(crate) fn takes(&mut self, seq: u64) -> Result<bool, SessionError> {
+        if self.held_by_us.is_some() || self.draining.is_some() {
+            return Ok(false);
+        }
         if seq <= self.last_seq {
             return Err(SessionError::Order {
                 seq,
@@ -252,7 +263,7 @@ impl Session {
             });
         }
         self.last_seq = seq;
-        Ok(())
+        Ok(true)
     }
 
     fn spend_control(&mut self, now: Instant) -> Result<(), SessionError> {
@@ -282,6 +293,8 @@ impl Session {
         if self.held_by_us.is_none() {
             self.held_by_us = Some(reason);
             self.send(&Frame::Hold(reason), now);
+            self.send_ping(now);
+            self.draining = Some(self.pings);
         }
         if reason == Hold::Storage {
             self.storage_retry_at = Some(now + STORAGE_RETRY);

@@ -5,6 +5,7 @@ use crate::frame::{Envelope, Frame, Hold};
 use crate::io::{CommandId, ConnId, Output, StoreToken};
 use crate::ledger::Then;
 use crate::limits::{STORAGE_RETRY, WINDOW_MESSAGES};
+use crate::session::SessionError;
 use hallway_model::{
     Added, Answer, Delivery, EventKind, Message, MessageId, Now, PeerId, Problem,
     REQUEST_MESSAGES_MAX, REQUESTS_MAX, Refusal, StorageFault, Write,
@@ -49,37 +50,39 @@ impl Engine {
         conn: ConnId,
         message: Message,
         now: Now,
-    ) {
-        let requests = self
-            .directory
-            .iter()
-            .filter(|entry| entry.is_request())
-            .count();
+    ) -> Result<(), SessionError> {
+        let full = self.is_full_of_requests(&peer);
         let Some(entry) = self.directory.get_mut(&peer) else {
-            return;
+            return Ok(());
         };
-        let stranger = !entry.is_contact();
-        let waiting = entry.record.request_messages + entry.receiving;
         let Some(session) = &mut entry.session else {
-            return;
+            return Ok(());
         };
         session.active_at = Some(now.mono);
-        if session.held_by_us.is_some() {
-            return;
+        if !session.takes(message.seq)? {
+            return Ok(());
         }
-        let full = waiting >= REQUEST_MESSAGES_MAX || (waiting == 0 && requests >= REQUESTS_MAX);
-        if stranger && full {
+        if full {
             session.hold(Hold::Request, now.mono);
-            return;
+            return Ok(());
         }
-        if stranger {
-            entry.receiving += 1;
-        }
+        entry.receiving += 1;
         let message = Box::new(message);
         self.ledger.add(
             [Write::Message(message.clone())],
             Then::Received { message, conn },
         );
+        Ok(())
+    }
+
+    /// A stranger has left all the messages they may, or too many strangers have left some.
+    fn is_full_of_requests(&self, peer: &PeerId) -> bool {
+        let Some(entry) = self.directory.get(peer).filter(|entry| !entry.is_contact()) else {
+            return false;
+        };
+        let waiting = entry.record.request_messages + entry.receiving;
+        let requests = || self.directory.iter().filter(|entry| entry.is_request());
+        waiting >= REQUEST_MESSAGES_MAX || (waiting == 0 && requests().count() >= REQUESTS_MAX)
     }
 
     pub(super) fn handle_ack(&mut self, peer: PeerId, ids: &[MessageId], now: Now) {
@@ -201,9 +204,7 @@ impl Engine {
             return;
         };
         let stranger = !entry.is_contact();
-        if stranger {
-            entry.receiving = entry.receiving.saturating_sub(1);
-        }
+        entry.receiving = entry.receiving.saturating_sub(1);
         if let Some(session) = entry
             .session
             .as_mut()
@@ -305,9 +306,7 @@ impl Engine {
         let Some(entry) = self.directory.get_mut(&peer) else {
             return;
         };
-        if !entry.is_contact() {
-            entry.receiving = entry.receiving.saturating_sub(1);
-        }
+        entry.receiving = entry.receiving.saturating_sub(1);
         if let Some(session) = entry
             .session
             .as_mut()

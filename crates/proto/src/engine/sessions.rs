@@ -203,7 +203,7 @@ impl Engine {
             Frame::Profile(profile) => self.handle_profile(peer, profile, now),
             Frame::Message(envelope) => {
                 let message = envelope.open(peer)?;
-                self.handle_message(peer, conn, message, now);
+                self.handle_message(peer, conn, message, now)?;
             }
             Frame::Ack(ids) => self.handle_ack(peer, &ids, now),
             Frame::Read(seq) => self.handle_read(peer, seq, now),
