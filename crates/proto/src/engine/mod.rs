@@ -480,7 +480,7 @@ impl Engine {
         let Some(entry) = self.directory.get_mut(&peer) else {
             return;
         };
-        if entry.session.is_some() {
+        if entry.presence() == Presence::Live {
             entry.lost_at = None;
         }
         if entry.lost_at.is_some_and(|at| now.mono - at < LOSS_GRACE) {

@@ -57,6 +57,7 @@ impl Engine {
         }
         if let Some(old) = self.directory.take_session(&peer) {
             self.end_session(old, Some(Bye::Replaced), now);
+            self.hide_break(&peer, now);
         }
         self.open_session(
             Session::new(conn, remote, local, established, now.mono),
@@ -79,7 +80,6 @@ impl Engine {
         }
         session.send_ping(now.mono);
         entry.dialer.handle_connected();
-        entry.replaced = None;
         self.directory.set_session(&peer, session);
         self.dirty.insert(peer);
         self.settle(peer, now);
@@ -312,6 +312,7 @@ impl Engine {
                     DIAL_AFTER_REPLACED
                 };
                 entry.dialer.wait_until(now.mono + wait);
+                self.hide_break(&peer, now);
                 if cloned {
                     self.notice_clone(now);
                 }
@@ -339,6 +340,13 @@ impl Engine {
         if let Some(peer) = self.directory.peer_of(conn) {
             self.lose_session(peer, now);
             self.settle(peer, now);
+        }
+    }
+
+    /// Another session is about to take over: nobody needs to hear of the moment between.
+    fn hide_break(&mut self, peer: &PeerId, now: Now) {
+        if let Some(entry) = self.directory.get_mut(peer) {
+            entry.lost_at = Some(now.mono);
         }
     }
 
