@@ -2,6 +2,7 @@
 
 use crate::dialer::Dialer;
 use crate::io::{ConnId, Sighting};
+use crate::ledger::Before;
 use crate::outbox::Outbox;
 use crate::session::Session;
 use hallway_model::{
@@ -70,6 +71,19 @@ impl Entry {
             save_at: None,
             deadline: None,
         }
+    }
+
+    /// What is to be gone back to when the disk refuses a change.
+    pub(crate) fn before(&self) -> Box<Before> {
+        Box::new(Before {
+            record: self.record.clone(),
+            kept: self.kept,
+        })
+    }
+
+    pub(crate) fn go_back(&mut self, before: Before) {
+        self.record = before.record;
+        self.kept = before.kept;
     }
 
     /// Somebody we write with.

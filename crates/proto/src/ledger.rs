@@ -14,12 +14,14 @@ pub(crate) enum Then {
     Sent {
         message: Box<Message>,
         command: CommandId,
+        /// The peer as they were before they became a contact by it.
+        before: Option<Box<Before>>,
     },
     /// A message of a peer is safe.
     Received { message: Box<Message>, conn: ConnId },
     /// A change the user asked for is safe.
     Changed {
-        before: Box<Peer>,
+        before: Box<Before>,
         command: CommandId,
         answer: Option<Answer>,
     },
@@ -29,6 +31,14 @@ pub(crate) enum Then {
     Forgotten { peer: PeerId, command: CommandId },
     /// All that was added before is safe, or refused.
     Flushed { command: CommandId },
+}
+
+/// What was known of a peer before a change, for when the disk refuses it.
+#[derive(Debug)]
+pub(crate) struct Before {
+    pub(crate) record: Peer,
+    /// It was on disk.
+    pub(crate) kept: bool,
 }
 
 /// Requests to the disk, in order.

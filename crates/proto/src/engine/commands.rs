@@ -185,6 +185,7 @@ impl Engine {
         may_change(entry)?;
         may_send(entry)?;
         let newly_met = !entry.is_contact();
+        let before = newly_met.then(|| entry.before());
         let message = Message {
             id,
             conversation: to,
@@ -209,6 +210,7 @@ impl Engine {
             Then::Sent {
                 message: Box::new(message),
                 command,
+                before,
             },
         );
         if newly_met {
@@ -389,7 +391,7 @@ impl Engine {
         }
         let entry = self.directory.entry(peer, now.wall);
         may_change(entry)?;
-        let before = Box::new(entry.record.clone());
+        let before = entry.before();
         change(&mut entry.record);
         self.keep(
             peer,

@@ -131,7 +131,9 @@ impl Engine {
         for then in self.ledger.handle_stored(token) {
             match then {
                 Then::Noted { .. } => {}
-                Then::Sent { message, command } => {
+                Then::Sent {
+                    message, command, ..
+                } => {
                     let outcome = added.next();
                     self.handle_sent_stored(*message, command, outcome, now);
                 }
@@ -144,14 +146,12 @@ impl Engine {
                     command,
                     answer,
                 } => {
-                    let view = self
-                        .directory
-                        .get(&before.id)
-                        .map(|entry| entry.view(now.mono));
+                    let peer = before.record.id;
+                    let view = self.directory.get(&peer).map(|entry| entry.view(now.mono));
                     let view = view.map(|view| Answer::Peer(Box::new(view)));
                     self.reply(command, answer.or(view).unwrap_or(Answer::Done));
-                    self.tell_peer(before.id, now);
-                    self.settle(before.id, now);
+                    self.tell_peer(peer, now);
+                    self.settle(peer, now);
                 }
                 Then::Set { command } | Then::Flushed { command } => {
                     self.reply(command, Answer::Done);
@@ -255,10 +255,17 @@ impl Engine {
                     }
                     self.settle(peer, now);
                 }
-                Then::Sent { message, command } => {
+                Then::Sent {
+                    message,
+                    command,
+                    before,
+                } => {
                     if let hallway_model::ConversationId::Peer(peer) = message.conversation {
                         if let Some(entry) = self.directory.get_mut(&peer) {
                             entry.outbox.handle_store_failed();
+                            if let Some(before) = before {
+                                entry.go_back(*before);
+                            }
                         }
                         self.settle(peer, now);
                     }
@@ -271,9 +278,9 @@ impl Engine {
                 Then::Changed {
                     before, command, ..
                 } => {
-                    let peer = before.id;
+                    let peer = before.record.id;
                     if let Some(entry) = self.directory.get_mut(&peer) {
-                        entry.record = *before;
+                        entry.go_back(*before);
                     }
                     self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
                     self.settle(peer, now);
