@@ -2,34 +2,42 @@
 
 use crate::lab::{Lan, Namespace, Process, mortal};
 use serde_json::Value;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 use tempfile::TempDir;
 
-/// Far more than a start or a stop ever takes, so that only a node that hangs is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Far more than anything of this takes, so that only a program that hangs is given up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// [`Host::until`] looks again after this time even when nothing happened: what changed while
 /// its event stream was being opened would be missed otherwise.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The file descriptors a desktop session gives a program; the tests themselves may have more.
 const NODE_FILES: &str = "--nofile=1024:";
-const LOG: &str = "node.log";
 /// Enough to see what a node did before its test failed.
 const LOG_LEVEL: &str = "info";
+/// More than any log of a test has.
+const ALL: &str = "1000000";
 
 /// A node: the program, its data directory and its log. Dropping it kills the program, and
 /// prints the log when the test fails.
+///
+/// It can be shared by threads, so that one kills the program while another speaks with it.
 #[derive(Debug)]
 pub struct Host {
     namespace: Namespace,
     plan: Plan,
-    home: TempDir,
-    running: Option<Running>,
+    folder: TempDir,
+    disk: Option<Disk>,
+    id: OnceLock<String>,
+    running: Mutex<Option<Running>>,
 }
 
 /// What a [`Host`] shall be.
@@ -39,12 +47,23 @@ pub struct Plan {
     program: PathBuf,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    disk_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Running {
     process: Process,
     ready: Value,
+}
+
+/// A disk of its own that only this node sees: a file system in memory, mounted in a mount
+/// namespace that lives as long as this process does.
+#[derive(Debug)]
+struct Disk {
+    /// Holds the mount namespace.
+    process: Process,
+    /// Its end would be the end of the process.
+    _stdin: ChildStdin,
 }
 
 impl Plan {
@@ -55,6 +74,7 @@ impl Plan {
             program: program(),
             args: Vec::new(),
             env: Vec::new(),
+            disk_bytes: None,
         }
     }
 
@@ -70,20 +90,69 @@ impl Plan {
         self
     }
 
+    /// Puts the data directory on a disk of its own with so much room.
+    pub fn disk(mut self, bytes: u64) -> Self {
+        self.disk_bytes = Some(bytes);
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub fn start(self, lan: &Lan, host: usize) -> Host {
-        let mut host = self.prepare(lan, host);
+        let host = self.prepare(lan, host);
         host.up();
         host
     }
 
     /// Only makes the data directory, for tests that put something there first.
     pub fn prepare(self, lan: &Lan, host: usize) -> Host {
+        let namespace = lan.namespace(host);
+        let folder = TempDir::with_prefix("hallway-").expect("a place for temporary files");
+        let home = folder.path().join("home");
+        let made = DirBuilder::new().mode(0o700).create(&home);
+        made.expect("the folder is new");
+        let disk = self
+            .disk_bytes
+            .map(|bytes| Disk::mount(&namespace, &home, bytes));
         Host {
-            namespace: lan.namespace(host),
+            namespace,
             plan: self,
-            home: TempDir::with_prefix("hallway-").expect("a place for temporary files"),
-            running: None,
+            folder,
+            disk,
+            id: OnceLock::new(),
+            running: Mutex::new(None),
+        }
+    }
+}
+
+impl Disk {
+    fn mount(namespace: &Namespace, at: &Path, bytes: u64) -> Self {
+        // `cat` repeats a byte only once it runs, and by then the disk is there.
+        const SCRIPT: &str = r#"mount -t tmpfs -o "mode=700,size=$1" hallway "$2" && exec cat"#;
+        let mut command = mortal("unshare");
+        command
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                SCRIPT,
+                "sh",
+            ])
+            .arg(bytes.to_string())
+            .arg(at)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut process = Process::spawn(namespace, command).expect("setpriv starts");
+        let (stdin, stdout) = (process.take_stdin(), process.take_stdout());
+        let (mut stdin, mut stdout) = stdin.zip(stdout).expect("both were asked for");
+        stdin.write_all(b".").expect("it reads");
+        stdout
+            .read_exact(&mut [0])
+            .expect("a file system in memory can be mounted");
+        Self {
+            process,
+            _stdin: stdin,
         }
     }
 }
@@ -94,27 +163,48 @@ impl Host {
         Plan::new(name).start(lan, host)
     }
 
-    /// Its data directory.
-    pub fn home(&self) -> &Path {
-        self.home.path()
+    /// Its data directory, as a path that the test can use.
+    pub fn home(&self) -> PathBuf {
+        let home = self.own_home();
+        match &self.disk {
+            None => home,
+            Some(Disk { process, .. }) => {
+                let inside = home.strip_prefix("/").expect("it is an absolute path");
+                Path::new(&format!("/proc/{}/root", process.pid())).join(inside)
+            }
+        }
+    }
+
+    /// Its data directory, as a path that the node can use.
+    fn own_home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("node.log")
     }
 
     /// All it has logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.home().join(LOG)).unwrap_or_default()
+        fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// The id of its person.
+    /// The id of its person. It has to have been started once.
     #[track_caller]
     pub fn id(&self) -> &str {
-        let id = self.running().ready["id"].as_str();
-        id.expect("the ready line has an id")
+        self.id.get().expect("it was started once")
+    }
+
+    /// The tag of its person.
+    #[track_caller]
+    pub fn tag(&self) -> &str {
+        &self.id()[..4]
     }
 
     /// Its TCP and UDP port.
     #[track_caller]
     pub fn port(&self) -> u16 {
-        let port = self.running().ready["port"].as_u64();
+        let port = self.running(|running| running.ready["port"].as_u64());
         let port = port.and_then(|port| u16::try_from(port).ok());
         port.expect("the ready line has a port")
     }
@@ -122,22 +212,22 @@ impl Host {
     /// Its process id.
     #[track_caller]
     pub fn pid(&self) -> u32 {
-        self.running().process.pid()
+        self.running(|running| running.process.pid())
     }
 
     /// Starts the program (again) and waits until it is ready.
     #[track_caller]
-    pub fn up(&mut self) {
-        assert!(self.running.is_none(), "{} runs already", self.plan.name);
-        // The name is given once: what a person changes later has to last.
-        let first = !self.home().join(LOG).exists();
+    pub fn up(&self) {
+        let mut slot = self.slot();
+        assert!(slot.is_none(), "{} runs already", self.plan.name);
         let log = OpenOptions::new()
             .create(true)
             .append(true)
-            .open(self.home().join(LOG))
-            .expect("the log can be written");
+            .open(self.log_file());
+        let log = log.expect("the log can be written");
         let mut command = self.command(&["up", "--json"]);
-        if first {
+        // The name is given once: what a person changes later has to last.
+        if self.id.get().is_none() {
             command.args(["--name", &self.plan.name]);
         }
         command
@@ -150,18 +240,21 @@ impl Host {
         let ready = ready_line(stdout, log)
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|e| panic!("{} is not ready: {e}\n{}", self.plan.name, self.log()));
-        self.running = Some(Running { process, ready });
+        let id = ready["id"].as_str().expect("the ready line has an id");
+        let first = self.id.get_or_init(|| id.into());
+        assert_eq!(first, id, "{} is somebody else now", self.plan.name);
+        *slot = Some(Running { process, ready });
     }
 
     /// Ends the program without warning (SIGKILL).
     #[track_caller]
-    pub fn kill(&mut self) {
+    pub fn kill(&self) {
         self.take().process.kill();
     }
 
     /// Asks the program to end (SIGTERM) and waits until it has.
     #[track_caller]
-    pub fn stop(&mut self) -> ExitStatus {
+    pub fn stop(&self) -> ExitStatus {
         let mut process = self.take().process;
         process.terminate();
         let ended = process.wait(PATIENCE);
@@ -170,9 +263,21 @@ impl Host {
 
     /// Stops it and starts it again on the same data.
     #[track_caller]
-    pub fn restart(&mut self) {
+    pub fn restart(&self) {
         self.stop();
         self.up();
+    }
+
+    /// Starts another command of the program that goes on, such as `echo`. It dies with the
+    /// returned value.
+    #[track_caller]
+    pub fn launch(&self, args: &[&str]) -> Process {
+        let mut command = self.command(args);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Process::spawn(&self.namespace, command).expect("setpriv starts")
     }
 
     /// Runs a command of the program and returns the JSON it printed, a value for each line.
@@ -209,31 +314,159 @@ impl Host {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = self.namespace.spawn(command).expect("setpriv starts");
-        let stdin = child.stdin.take();
+        let mut process = Process::spawn(&self.namespace, command).expect("setpriv starts");
+        let stdin = process.take_stdin();
+        let (stdout, stderr) = (process.take_stdout(), process.take_stderr());
         thread::scope(|scope| {
             // The program may end without having read all.
             scope.spawn(move || stdin.map(|mut pipe| pipe.write_all(input.as_bytes())));
-            child.wait_with_output().expect("its output can be read")
+            let (stdout, stderr) = (scope.spawn(|| all(stdout)), scope.spawn(|| all(stderr)));
+            let status = process.wait(PATIENCE);
+            // Only its end closes the pipes that the others read.
+            process.kill();
+            let [stdout, stderr] =
+                [stdout, stderr].map(|reader| reader.join().expect("its output can be read"));
+            let status = status.unwrap_or_else(|| {
+                let said = String::from_utf8_lossy(&stderr);
+                panic!(
+                    "hallway {} does not end: {said}\n{}",
+                    args.join(" "),
+                    self.log()
+                )
+            });
+            Output {
+                status,
+                stdout,
+                stderr,
+            }
         })
     }
 
-    /// Follows the events of the node from now on.
+    /// Runs a command that must fail with this exit code, and returns what it says.
     #[track_caller]
-    pub fn tail(&self) -> Tail {
-        self.tail_with(&[])
+    pub fn refused(&self, args: &[&str], code: i32) -> String {
+        let output = self.cli_raw(args);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "hallway {} on {}: {stderr}\n{}",
+            args.join(" "),
+            self.plan.name,
+            String::from_utf8_lossy(&output.stdout)
+        );
+        stderr
     }
 
-    /// As [`Host::tail`] with more arguments, such as `--since`.
+    /// Runs a command that prints one JSON object.
+    #[track_caller]
+    pub fn one(&self, args: &[&str]) -> Value {
+        let mut values = self.cli(args);
+        assert_eq!(values.len(), 1, "hallway {}: {values:#?}", args.join(" "));
+        values.remove(0)
+    }
+
+    /// Sends a text, waits until it is on the other's disk, and returns its id.
+    #[track_caller]
+    pub fn tell(&self, peer: &str, text: &str) -> String {
+        let args = ["--json", "--wait", "delivered", "--timeout", "50"];
+        let sent = self.one(&[&["send", peer, text], args.as_slice()].concat());
+        assert_eq!(sent["state"], "delivered");
+        sent["id"].as_str().expect("it has an id").into()
+    }
+
+    /// Sends a text, waits until it is on this disk, and returns its id.
+    #[track_caller]
+    pub fn queue(&self, peer: &str, text: &str) -> String {
+        let sent = self.one(&["send", peer, text, "--json", "--wait", "queued"]);
+        sent["id"].as_str().expect("it has an id").into()
+    }
+
+    /// All messages with a peer, the oldest first.
+    #[track_caller]
+    pub fn messages(&self, peer: &str) -> Vec<Value> {
+        self.cli(&["log", peer, "--json", "--limit", ALL])
+    }
+
+    /// The texts that a peer has sent here, the oldest first.
+    #[track_caller]
+    pub fn texts_of(&self, peer: &Self) -> Vec<String> {
+        let messages = self.messages(peer.id()).into_iter();
+        let theirs = messages.filter(|message| message["from"] == peer.id());
+        theirs
+            .filter_map(|message| message["text"].as_str().map(Into::into))
+            .collect()
+    }
+
+    /// Waits until the texts that a peer has sent here are these.
+    #[track_caller]
+    pub fn until_texts(&self, peer: &Self, expected: &[&str]) {
+        self.until(&format!("{expected:?}"), PATIENCE, |host| {
+            (host.texts_of(peer) == expected).then_some(())
+        });
+    }
+
+    /// Waits until both see each other and have written once, so that both are contacts.
+    #[track_caller]
+    pub fn befriend(&self, other: &Self) {
+        self.until_seen(other);
+        other.until_seen(self);
+        self.tell(other.id(), "hello");
+        other.tell(self.id(), "hello back");
+        self.until_peer(other.id(), "live", PATIENCE);
+        other.until_peer(self.id(), "live", PATIENCE);
+    }
+
+    /// Waits until a peer is here in whatever way.
+    #[track_caller]
+    pub fn until_seen(&self, other: &Self) -> Value {
+        self.until(&format!("{} is here", other.plan.name), PATIENCE, |host| {
+            host.peer(other).filter(|peer| peer["state"] != "offline")
+        })
+    }
+
+    /// The line of `hallway peers` about a peer.
+    #[track_caller]
+    pub fn peer(&self, other: &Self) -> Option<Value> {
+        let mut peers = self.cli(&["peers", "--json"]).into_iter();
+        peers.find(|peer| peer["id"] == other.id())
+    }
+
+    /// What `hallway status` counts under this name.
+    #[track_caller]
+    pub fn counter(&self, name: &str) -> u64 {
+        let status = self.one(&["status", "--json"]);
+        let counters = status["counters"]
+            .as_array()
+            .expect("the status has counters");
+        let counter = counters.iter().find(|counter| counter["name"] == name);
+        counter
+            .and_then(|counter| counter["count"].as_u64())
+            .unwrap_or(0)
+    }
+
+    /// Follows the events of the node from now on: none that happens after this returns is missed.
+    #[track_caller]
+    pub fn tail(&self) -> Tail {
+        let reply = self.request("GET", "events");
+        self.follow(reply.expect("a node tells its events"), None)
+    }
+
+    /// Runs `hallway tail` with these arguments, such as `--since`. It takes a moment until it
+    /// listens.
     #[track_caller]
     pub fn tail_with(&self, args: &[&str]) -> Tail {
         let mut command = self.command(&[&["tail", "--json"], args].concat());
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Process::spawn(&self.namespace, command).expect("setpriv starts");
         let stdout = process.take_stdout().expect("it was asked for");
+        self.follow(BufReader::new(stdout), Some(process))
+    }
+
+    fn follow(&self, lines: impl BufRead + Send + 'static, process: Option<Process>) -> Tail {
         let (sender, events) = mpsc::channel();
         thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(io::Result::ok) {
+            for line in lines.lines().map_while(io::Result::ok) {
                 let event = serde_json::from_str(&line)
                     .unwrap_or_else(|e| panic!("hallway tail: {e}: {line}"));
                 if sender.send(event).is_err() {
@@ -245,6 +478,35 @@ impl Host {
             _process: process,
             events,
             seen: Vec::new(),
+        }
+    }
+
+    /// Posts to the node's own API, for what no command does.
+    #[track_caller]
+    pub fn post(&self, path: &str) {
+        self.request("POST", path).expect("it is done");
+    }
+
+    /// The body of the reply, or what was said instead of "200 OK".
+    ///
+    /// In HTTP/1.0 a body is all that comes until the end, without anything between its parts.
+    fn request(&self, method: &str, path: &str) -> Result<BufReader<UnixStream>, String> {
+        let asked = UnixStream::connect(self.home().join("api.sock")).and_then(|mut stream| {
+            let host = "Host: node\r\nAccept: application/x-ndjson";
+            write!(stream, "{method} /api/v1/{path} HTTP/1.0\r\n{host}\r\n\r\n")?;
+            let mut reply = BufReader::new(stream);
+            let (mut first, mut line) = (String::new(), String::from("-"));
+            reply.read_line(&mut first)?;
+            while !line.trim().is_empty() {
+                line.clear();
+                reply.read_line(&mut line)?;
+            }
+            Ok((first, reply))
+        });
+        match asked {
+            Ok((first, reply)) if first.contains(" 200 ") => Ok(reply),
+            Ok((first, _)) => Err(first),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -270,6 +532,8 @@ impl Host {
                 tail.seen
             );
             tail.next(left.min(LOOK_AGAIN));
+            // One look is enough for all that has happened meanwhile.
+            while tail.next(Duration::ZERO).is_some() {}
         }
     }
 
@@ -312,22 +576,34 @@ impl Host {
         fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}\n{}", self.log()))
     }
 
-    #[track_caller]
-    fn running(&self) -> &Running {
-        let running = self.running.as_ref();
-        running.unwrap_or_else(|| panic!("{} does not run", self.plan.name))
+    fn slot(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[track_caller]
-    fn take(&mut self) -> Running {
-        let running = self.running.take();
+    fn running<T>(&self, look: impl FnOnce(&Running) -> T) -> T {
+        let found = self.slot().as_ref().map(look);
+        found.unwrap_or_else(|| panic!("{} does not run", self.plan.name))
+    }
+
+    #[track_caller]
+    fn take(&self) -> Running {
+        let running = self.slot().take();
         running.unwrap_or_else(|| panic!("{} does not run", self.plan.name))
     }
 
     /// The program with its surroundings: nothing of the person who runs the tests gets in.
     fn command(&self, args: &[&str]) -> Command {
-        let home = self.home();
-        let mut command = mortal("prlimit");
+        let home = &self.own_home();
+        let mut command = match &self.disk {
+            None => mortal("prlimit"),
+            Some(Disk { process, .. }) => {
+                let mut command = mortal("nsenter");
+                let namespace = format!("--mount=/proc/{}/ns/mnt", process.pid());
+                command.args([&namespace, "--", "prlimit"]);
+                command
+            }
+        };
         command
             .args([NODE_FILES, "--"])
             .arg(&self.plan.program)
@@ -346,7 +622,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.running = None;
+        *self.slot() = None;
         if thread::panicking() {
             let (name, log) = (&self.plan.name, self.log());
             eprintln!("---- log of {name} ----\n{log}---- end of the log of {name} ----");
@@ -354,10 +630,10 @@ impl Drop for Host {
     }
 }
 
-/// The events of a node, from `hallway tail --json`.
+/// The events of a node.
 #[derive(Debug)]
 pub struct Tail {
-    _process: Process,
+    _process: Option<Process>,
     events: Receiver<Value>,
     seen: Vec<Value>,
 }
@@ -395,6 +671,13 @@ impl Tail {
     pub fn seen(&self) -> &[Value] {
         &self.seen
     }
+}
+
+fn all(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+    read.expect("it was asked for").expect("it can be read");
+    bytes
 }
 
 /// Copies all that the node prints to its log, and hands on the line that says it is ready.

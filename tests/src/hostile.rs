@@ -1,12 +1,21 @@
-//! What a hostile host on the LAN can do: announce anything, and open any number of connections.
+//! What a hostile host on the LAN can do: announce anything, open any number of connections, break
+//! the protocol once it is let in, and record what passes through it.
 
 use crate::lab::Lan;
-use hallway_model::PeerId;
+use hallway_model::{Name, PeerId, WallTime};
+use hallway_proto::frame::Frame;
+use hallway_proto::handshake::{
+    Entropy, Handshake, HandshakeError, LocalKeys, Policy, Purpose, Step, Suite, Transport,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket,
+};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const MDNS_PORT: u16 = 5353;
@@ -295,6 +304,178 @@ pub fn read_until_closed(stream: &mut TcpStream, within: Duration) -> Option<Vec
             Err(_) => return None,
         }
     }
+}
+
+/// Somebody with a key of their own who says what the test wants.
+pub struct Stranger {
+    stream: TcpStream,
+    transport: Transport,
+}
+
+impl Stranger {
+    /// Dials, and goes through the handshake with a key made of `seed`.
+    pub fn dial(lan: &Lan, host: usize, to: SocketAddr, seed: u8) -> Result<Self, HandshakeError> {
+        let mut stream = connect(lan, host, None, to).expect("it listens");
+        let (mut handshake, first) = first_words(seed);
+        stream.write_all(&first).expect("it reads");
+        let mut bytes = [0; 4096];
+        loop {
+            let length = stream.read(&mut bytes).expect("it answers");
+            assert!(length > 0, "it hung up");
+            if !handshake.push(&bytes[..length])? {
+                continue;
+            }
+            match handshake.step()? {
+                Step::NeedMore => {}
+                Step::Send(bytes) => stream.write_all(&bytes).expect("it reads"),
+                Step::Done { send, established } => {
+                    stream.write_all(&send).expect("it reads");
+                    let mut transport = established.transport;
+                    transport.push(&established.leftover);
+                    return Ok(Self { stream, transport });
+                }
+            }
+        }
+    }
+
+    /// Says something that is a frame.
+    pub fn say(&mut self, frame: &Frame) {
+        let mut plaintext = Vec::new();
+        frame.encode(&mut plaintext);
+        self.say_record(&plaintext);
+    }
+
+    /// Says something that need not be a frame, in a record.
+    pub fn say_record(&mut self, plaintext: &[u8]) {
+        let mut sealed = Vec::new();
+        let fits = self.transport.seal(plaintext, &mut sealed);
+        fits.expect("it fits a record");
+        self.say_bytes(&sealed);
+    }
+
+    /// Says something that need not be a record.
+    pub fn say_bytes(&mut self, bytes: &[u8]) {
+        // The other side may have hung up, which is its good right.
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Whether the other side hangs up in this time, whatever it says before.
+    pub fn is_hung_up_on(&mut self, within: Duration) -> bool {
+        read_until_closed(&mut self.stream, within).is_some()
+    }
+}
+
+/// The first bytes of somebody who means well: a `Hello` and message 1.
+pub fn first_words(seed: u8) -> (Handshake, Vec<u8>) {
+    let device = Name::new("a device").expect("a valid name");
+    let keys = LocalKeys::new([seed; 32], [seed ^ 0xff; 32], &device, WallTime(0));
+    // Nobody needs a secret that a test has.
+    let entropy = Entropy::from_bytes([seed; 128]);
+    let (policy, suite) = (Policy::default(), Suite::ChaChaPoly);
+    Handshake::initiate(
+        Arc::new(keys),
+        &policy,
+        None,
+        suite,
+        Purpose::Session,
+        entropy,
+    )
+}
+
+/// Passes connections on and keeps all that it hears.
+#[derive(Debug)]
+pub struct Relay {
+    at: SocketAddr,
+    heard: Arc<Mutex<Vec<Recording>>>,
+}
+
+/// One connection through a [`Relay`].
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// What whoever dialled has said.
+    pub dialler: Vec<u8>,
+    /// What was answered.
+    pub dialled: Vec<u8>,
+}
+
+impl Relay {
+    /// Listens on a host for IPv4 and passes on to an address. It goes on as long as the test.
+    pub fn start(lan: &Lan, host: usize, to: SocketAddr) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let listener = lan
+            .inside(host, || TcpListener::bind(any))
+            .expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let heard = Arc::<Mutex<Vec<Recording>>>::default();
+        let recordings = heard.clone();
+        // The sockets that a thread opens belong to the host it was started on.
+        lan.inside(host, || {
+            thread::spawn(move || pass_on(&listener, to, &recordings))
+        });
+        Self {
+            at: SocketAddr::new(lan.ipv4(host), port),
+            heard,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// Everything so far, a recording for each connection.
+    pub fn heard(&self) -> Vec<Recording> {
+        self.heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+fn pass_on(listener: &TcpListener, to: SocketAddr, heard: &Arc<Mutex<Vec<Recording>>>) {
+    for near in listener.incoming() {
+        let Ok((near, far)) = near.and_then(|near| Ok((near, connect_here(None, to)?))) else {
+            continue;
+        };
+        let number = {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.push(Recording::default());
+            heard.len() - 1
+        };
+        let ways = [
+            (true, near.try_clone(), far.try_clone()),
+            (false, Ok(far), Ok(near)),
+        ];
+        for (dialler, from, to) in ways {
+            let (Ok(from), Ok(to), heard) = (from, to, heard.clone()) else {
+                continue;
+            };
+            thread::spawn(move || {
+                copy(from, to, |bytes| {
+                    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    let recording = &mut heard[number];
+                    let said = if dialler {
+                        &mut recording.dialler
+                    } else {
+                        &mut recording.dialled
+                    };
+                    said.extend(bytes);
+                });
+            });
+        }
+    }
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream, mut note: impl FnMut(&[u8])) {
+    let mut buffer = vec![0; 65_536];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        note(&buffer[..length]);
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    // Whoever waits at the other end shall hear of it; it may be gone already.
+    let _ = to.shutdown(Shutdown::Both);
 }
 
 #[cfg(test)]
