@@ -434,9 +434,8 @@ impl Engine {
             }
         } else if renew {
             session.renew_at = now.mono + RENEW_RETRY;
-            let mut addresses = vec![session.remote];
-            addresses.extend(entry.addresses());
-            addresses.dedup();
+            // The one that worked is the first of them.
+            let addresses = entry.addresses();
             if entry.dialer.dialing().is_some() {
                 return;
             }
