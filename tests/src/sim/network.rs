@@ -164,11 +164,16 @@ impl World {
             let machine = self.machine(*host);
             machine.powered && machine.address == address.ip()
         });
-        let Some(owner) = owner.filter(|owner| self.is_path_open(source.ip(), *owner)) else {
+        let dialler = dialler
+            .host
+            .filter(|host| self.machine(*host).address == source.ip());
+        let open = |owner: &Host| dialler.is_some_and(|from| self.is_path_open(from, *owner));
+        let Some(owner) = owner.filter(open) else {
             return;
         };
         let machine = self.machine(owner);
-        let listens = machine.port == address.port() && !matches!(machine.mind, Mind::Off);
+        let port = machine.listens && machine.port == address.port();
+        let listens = port && !matches!(machine.mind, Mind::Off);
         if let Some(end) = self.end_mut(to) {
             end.host = Some(owner);
         }
@@ -183,13 +188,9 @@ impl World {
     pub(super) fn syn_ack(&mut self, stream: u64, taken: bool) {
         let (ours, theirs) = (End { stream, side: 0 }, End { stream, side: 1 });
         let host = self.end(ours).and_then(|end| end.host);
-        let source = self.end(theirs).map(|end| end.address.ip());
-        let (Some(host), Some(source)) = (host, source) else {
+        let Some(host) = host.filter(|_| self.is_way_open(ours)) else {
             return;
         };
-        if !self.is_path_open(source, host) {
-            return;
-        }
         match self.end(ours).map(|end| &end.state) {
             Some(EndState::Connecting(dial)) => {
                 let dial = *dial;
@@ -311,9 +312,7 @@ impl World {
         if end.incoming.front().is_none_or(|(at, _)| *at > self.now) {
             return;
         }
-        let source = self.end(to.other()).map(|end| end.address.ip());
-        let here = self.machine(host).address == end.address.ip();
-        let open = here && source.is_some_and(|source| self.is_path_open(source, host));
+        let open = self.is_way_open(to);
         let Some(end) = self.end_mut(to) else {
             return;
         };
@@ -346,14 +345,21 @@ impl World {
         }
     }
 
-    /// Whether something from an address reaches a host now.
-    fn is_path_open(&self, source: IpAddr, to: Host) -> bool {
-        // An address that nobody has any more sends nothing.
-        let from = self
-            .all()
-            .into_iter()
-            .find(|host| self.machine(*host).address == source);
-        self.machine(to).powered && from.is_some_and(|from| !self.cuts.contains(&(from, to)))
+    /// Whether something reaches this end from the other now: both must still have their address.
+    fn is_way_open(&self, to: End) -> bool {
+        let at = |end: End| {
+            let end = self.end(end)?;
+            end.host
+                .filter(|host| self.machine(*host).address == end.address.ip())
+        };
+        match (at(to.other()), at(to)) {
+            (Some(from), Some(to)) => self.is_path_open(from, to),
+            _ => false,
+        }
+    }
+
+    fn is_path_open(&self, from: Host, to: Host) -> bool {
+        self.machine(to).powered && !self.cuts.contains(&(from, to))
     }
 
     /// What waited for a path to open is sent again.

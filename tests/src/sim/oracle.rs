@@ -86,9 +86,9 @@ pub(super) struct Oracle {
     /// What each disk holds, by mark.
     held: BTreeMap<(Host, Mark), MessageId>,
     /// What the faces of a host were told is new.
-    shown: BTreeSet<(Host, PeerId, MessageId)>,
+    shown: BTreeSet<(Host, ConversationId, PeerId, MessageId)>,
     /// How far messages have come, as told in this life.
-    states: BTreeMap<(Host, String), Delivery>,
+    states: BTreeMap<(Host, PeerId, String), Delivery>,
     /// The last sequence number on a disk, by author and conversation.
     last_seq: BTreeMap<(Host, PeerId, PeerId), u64>,
     /// The first has forgotten the second: promises between them are void, and it counts its
@@ -140,7 +140,7 @@ impl Oracle {
     }
 
     pub(super) fn crashed(&mut self, host: Host) {
-        self.states.retain(|(owner, _), _| *owner != host);
+        self.states.retain(|(owner, ..), _| *owner != host);
         self.presence.retain(|(owner, _), _| *owner != host);
         let mut lost = Vec::new();
         self.commands.retain(|_, (owner, mark)| {
@@ -170,6 +170,15 @@ impl Oracle {
         );
     }
 
+    /// A host has forgotten somebody: what comes again is new to it.
+    fn unshow(&mut self, host: Host, peer: PeerId) {
+        let conversation = ConversationId::Peer(peer);
+        self.shown
+            .retain(|(at, with, ..)| *at != host || *with != conversation);
+        self.states
+            .retain(|(at, with, _), _| *at != host || *with != peer);
+    }
+
     fn is_void(&self, one: PeerId, other: PeerId) -> bool {
         self.forgotten.contains(&(one, other)) || self.forgotten.contains(&(other, one))
     }
@@ -195,7 +204,9 @@ impl World {
 
     /// As far as the engine can know.
     fn has_session(&self, host: Host, peer: PeerId) -> bool {
-        self.running(host).is_some_and(|r| r.known.values().any(|known| *known == peer))
+        self.running(host).is_some_and(|r| {
+            r.lately.contains(&peer) || r.known.values().any(|known| *known == peer)
+        })
     }
 
     // Step by step.
@@ -223,6 +234,8 @@ impl World {
             return;
         };
         let held = self.oracle.held.get(&(host, mark)).copied();
+        let mut asked = self.oracle.commands.values();
+        let asked_again = asked.any(|(owner, other)| *owner == host && *other == Some(mark));
         let said = self.oracle.said.get_mut(&mark).expect("it was asked for");
         match answer {
             Ok(Answer::Sent { id, to, .. }) => {
@@ -241,7 +254,7 @@ impl World {
                     taken || held.is_none(),
                     "{host:?} refused {mark} and kept it: {refusal}"
                 );
-                if !taken {
+                if !taken && !asked_again {
                     said.fate = Fate::Refused;
                 }
             }
@@ -252,12 +265,18 @@ impl World {
     pub(super) fn witness_added(&mut self, host: Host, message: &Message) {
         let (author, id) = (message.author, message.id);
         let durable = self.machine(host).disk.message(author, id).is_some();
-        let forgotten = self.oracle.is_void(self.id(host), author);
+        let ConversationId::Peer(with) = message.conversation else {
+            panic!("{host:?} shows a message of a group");
+        };
+        let forgotten = self.oracle.is_void(self.id(host), with);
         assert!(
             durable || forgotten,
             "{host:?} shows {id}, which is not on its disk"
         );
-        let first = self.oracle.shown.insert((host, author, id));
+        let first = self
+            .oracle
+            .shown
+            .insert((host, message.conversation, author, id));
         assert!(first, "{host:?} shows {id} of {author:?} twice");
     }
 
@@ -281,9 +300,14 @@ impl World {
                 oracle
                     .last_seq
                     .retain(|(at, _, with), _| *at != host || with != peer);
+                let conversation = ConversationId::Peer(*peer);
+                let stays = |(at, with, ..): &(Host, ConversationId, PeerId, MessageId)| {
+                    *at != host || *with != conversation
+                };
+                oracle.shown.retain(stays);
                 oracle
-                    .shown
-                    .retain(|(at, author, _)| *at != host || author != peer);
+                    .states
+                    .retain(|(at, with, _), _| *at != host || with != peer);
                 let of_them: Vec<Mark> = (oracle.said.iter())
                     .filter(|(_, said)| said.from == host && said.to == *peer)
                     .map(|(mark, _)| *mark)
@@ -348,7 +372,7 @@ impl World {
         match &kind {
             EventKind::State { id, peer, state } => {
                 let message = id.parse().expect("an id is an id");
-                let before = self.oracle.states.insert((host, id.clone()), *state);
+                let before = self.oracle.states.insert((host, *peer, id.clone()), *state);
                 match state {
                     Delivery::Sent => {
                         let live = self.has_session(host, *peer);
@@ -381,7 +405,10 @@ impl World {
                 assert!(known, "{host:?} says that {peer:?} has read {seq}");
             }
             EventKind::Peer { peer } => self.witness_presence(host, peer.id, peer.state),
-            EventKind::PeerGone { id } => self.witness_presence(host, *id, Presence::Offline),
+            EventKind::PeerGone { id } => {
+                self.oracle.unshow(host, *id);
+                self.witness_presence(host, *id, Presence::Offline);
+            }
             EventKind::Request { .. }
             | EventKind::NameCollision { .. }
             | EventKind::Notice { .. } => self.oracle.notices.push((host, kind)),
@@ -422,18 +449,24 @@ impl World {
             .unwrap_or(0)
     }
 
+    /// A host shows another as live.
+    pub fn is_live(&self, host: Host, peer: Host) -> bool {
+        self.oracle.presence.get(&(host, self.id(peer))) == Some(&Presence::Live)
+    }
+
     /// Dials of all hosts since the start.
     pub fn dials(&self) -> usize {
         self.oracle.dials.values().sum()
     }
 
     /// How often each host has dialled each contact.
-    pub(super) fn dials_of_friends(&self) -> Vec<(Host, PeerId, usize)> {
+    pub(super) fn dials_of_friends(&self) -> BTreeMap<(Host, PeerId), usize> {
         let dials = self.oracle.dials.iter();
         let of_friends = dials.filter_map(|((host, peer), dials)| {
             let peer = (*peer)?;
             let friend = self.owners(peer).next()?;
-            self.are_friends(*host, friend).then_some((*host, peer, *dials))
+            self.are_friends(*host, friend)
+                .then_some(((*host, peer), *dials))
         });
         of_friends.collect()
     }
@@ -476,13 +509,13 @@ impl World {
     pub fn is_told_delivered(&self, mark: Mark) -> bool {
         let Some(Said {
             from,
+            to,
             fate: Fate::Promised(id),
-            ..
         }) = self.oracle.said(mark)
         else {
             return false;
         };
-        self.oracle.states.get(&(*from, id.to_string())) == Some(&Delivery::Delivered)
+        self.oracle.states.get(&(*from, *to, id.to_string())) == Some(&Delivery::Delivered)
     }
 
     /// What is still owed, if anything.
@@ -534,8 +567,7 @@ impl World {
         };
         let (there, here) = (self.machine(*receiver), self.machine(said.from));
         let record = there.disk.peer(&from);
-        let lets_in =
-            record.is_some_and(|r| r.relation == Relation::Contact && !r.blocked);
+        let lets_in = record.is_some_and(|r| r.relation == Relation::Contact && !r.blocked);
         let lets_out = here.disk.peer(&to).is_some_and(|r| !r.blocked);
         let owed = lets_in && lets_out && !self.oracle.is_void(from, to);
         let runs = self.running(*receiver).is_some() && self.running(said.from).is_some();

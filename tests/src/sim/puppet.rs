@@ -3,8 +3,8 @@
 use super::network::End;
 use super::secs;
 use super::world::{Host, Mind, World};
-use hallway_model::PeerId;
-use hallway_proto::frame::Frame;
+use hallway_model::{PeerId, Status, WallTime};
+use hallway_proto::frame::{Frame, Profile};
 use hallway_proto::handshake::{Established, Transport};
 use hallway_proto::io::{ConnId, DialId};
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(super) struct Puppet {
     conns: BTreeMap<ConnId, Line>,
+    /// Gives its name on connections it did not ask for.
+    greets: bool,
 }
 
 struct Line {
@@ -26,7 +28,7 @@ struct Line {
 }
 
 impl Puppet {
-    pub(super) fn established(&mut self, conn: ConnId, end: End, established: Established) {
+    fn established(&mut self, conn: ConnId, end: End, established: Established) {
         let Established {
             peer,
             transport,
@@ -77,6 +79,34 @@ impl World {
         }
     }
 
+    /// Has a puppet that is dialled give its name, as every session starts.
+    pub fn let_greet(&mut self, host: Host) {
+        if let Mind::Puppet(puppet) = &mut self.machine_mut(host).mind {
+            puppet.greets = true;
+        }
+    }
+
+    pub(super) fn puppet_established(
+        &mut self,
+        host: Host,
+        conn: ConnId,
+        end: End,
+        established: Established,
+    ) {
+        if let Mind::Puppet(puppet) = &mut self.machine_mut(host).mind {
+            puppet.established(conn, end, established);
+            if puppet.greets {
+                self.greet(host, conn);
+            }
+        }
+    }
+
+    fn greet(&mut self, host: Host, conn: ConnId) {
+        let name = self.machine(host).name.clone();
+        let profile = Profile::new(name, Status::Available, WallTime(0), 0);
+        self.utter(host, conn, &[Frame::Profile(profile)]);
+    }
+
     /// Dials, and waits until the handshake is done on this side.
     #[track_caller]
     pub fn puppet_dial(&mut self, host: Host, target: Host) -> ConnId {
@@ -95,6 +125,14 @@ impl World {
     /// The connections a puppet has or had, the oldest first.
     pub fn lines(&self, host: Host) -> Vec<ConnId> {
         self.puppet(host).conns.keys().copied().collect()
+    }
+
+    /// Dials and gives a name, as every session starts.
+    #[track_caller]
+    pub fn puppet_meet(&mut self, host: Host, target: Host) -> ConnId {
+        let conn = self.puppet_dial(host, target);
+        self.greet(host, conn);
+        conn
     }
 
     /// Sends frames in one write.

@@ -39,6 +39,9 @@ pub(super) struct Running {
     pub(super) conns: BTreeMap<ConnId, Conn>,
     /// The connections that the engine has been told of, and not of their end.
     pub(super) known: BTreeMap<ConnId, PeerId>,
+    /// With whom there was one at any time since the last turn: what the engine says may be about
+    /// a moment between two inputs.
+    pub(super) lately: BTreeSet<PeerId>,
     races: BTreeMap<DialId, Race>,
     announced: Option<(Name, Status)>,
     rings: (u64, u32),
@@ -96,6 +99,7 @@ impl World {
             alarm_at: None,
             conns: BTreeMap::new(),
             known: BTreeMap::new(),
+            lately: BTreeSet::new(),
             races: BTreeMap::new(),
             announced: None,
             rings: (0, 0),
@@ -169,7 +173,10 @@ impl World {
     /// The driver takes what has gathered, or some of it, and then does what the engine wants.
     pub(super) fn turn(&mut self, host: Host) {
         let some = self.chance(200_000);
-        let waiting = self.running(host).map_or(0, |running| running.inbox.len());
+        let waiting = self.running_mut(host).map_or(0, |running| {
+            running.lately = running.known.values().copied().collect();
+            running.inbox.len()
+        });
         let most = u64::try_from(waiting).expect("a length");
         let taken = if some { self.range(1..most + 1) } else { most };
         for _ in 0..taken {
@@ -180,8 +187,12 @@ impl World {
             if let Some(input) = running.inbox.pop_front() {
                 self.trace(|_| format!("{host:?} <- {}", shown(&input)));
                 if let Some(running) = self.running_mut(host) {
-                    if let Input::Established { conn, established, .. } = &input {
+                    if let Input::Established {
+                        conn, established, ..
+                    } = &input
+                    {
                         running.known.insert(*conn, established.peer);
+                        running.lately.insert(established.peer);
                     } else if let Input::Closed(conn) = &input {
                         running.known.remove(conn);
                     }
@@ -521,8 +532,8 @@ impl World {
         let end = self.end_mut(at).expect("it was just there");
         end.state = EndState::Open(conn);
         let local = end.address.ip();
-        if let Some(puppet) = self.puppet_mut(host) {
-            puppet.established(conn, at, *established);
+        if self.puppet_mut(host).is_some() {
+            self.puppet_established(host, conn, at, *established);
             return;
         }
         let Some(running) = self.running_mut(host) else {

@@ -58,10 +58,13 @@ const FAULTS: [Fault; 20] = [
 pub fn swarm(world: &mut World) {
     let number = world.pick(&[2, 2, 2, 3, 4]);
     let hosts = world.hosts(number);
+    let mut all_met = true;
     for (n, one) in hosts.iter().enumerate() {
         for other in &hosts[n + 1..] {
             if world.chance(800_000) {
                 world.befriend(*one, *other);
+            } else {
+                all_met = false;
             }
         }
         world.options(*one).discovery = world.chance(700_000);
@@ -75,8 +78,11 @@ pub fn swarm(world: &mut World) {
             world.options(*host).statics.push(address);
         }
     }
-    let faults: Vec<Fault> =
-        FAULTS.iter().copied().filter(|_| world.range(0..5) < 2).collect();
+    let faults: Vec<Fault> = FAULTS
+        .iter()
+        .copied()
+        .filter(|_| world.range(0..5) < 2)
+        .collect();
     world.trace(|_| format!("{number} hosts, {faults:?}"));
     world.weather.chop = world.pick(&[Chop::Whole, Chop::Packets, Chop::Anywhere]);
     let latency = world.pick(&[200, 2_000, 60_000]);
@@ -96,7 +102,19 @@ pub fn swarm(world: &mut World) {
         let pause = a_while(world);
         world.run_for(pause);
     }
+    // Let everything that was to happen later happen.
+    world.run_for(secs(40));
     world.calm();
+    // Whoever has no address of a contact, or an old one, needs to see them.
+    let moved = faults
+        .iter()
+        .any(|fault| matches!(fault, Fault::Move | Fault::Forget));
+    if moved || !all_met || world.chance(500_000) {
+        for host in &hosts {
+            world.options(*host).discovery = true;
+            world.announce_now(*host);
+        }
+    }
     make_peace(world, &hosts);
     world.settle();
 }
@@ -176,7 +194,11 @@ fn strike(world: &mut World, fault: Fault, hosts: &[Host]) {
         }
         Fault::Reset => world.reset_some(),
         Fault::Kill | Fault::PowerLoss if !world.is_off(one) => {
-            let how = if fault == Fault::Kill { Crash::Kill } else { Crash::Power };
+            let how = if fault == Fault::Kill {
+                Crash::Kill
+            } else {
+                Crash::Power
+            };
             world.crash(one, how);
             world.later(later, move |world| start_again(world, one));
         }
@@ -211,7 +233,11 @@ fn strike(world: &mut World, fault: Fault, hosts: &[Host]) {
         Fault::Move => {
             let last = u8::try_from(world.range(0..250)).expect("a small number");
             let address = Ipv4Addr::new(10, 1, u8::try_from(one.0).expect("few"), last).into();
-            if world.all().iter().all(|host| world.address(*host).ip() != address) {
+            if world
+                .all()
+                .iter()
+                .all(|host| world.address(*host).ip() != address)
+            {
                 world.move_to(one, address);
             }
         }
@@ -233,7 +259,10 @@ fn strike(world: &mut World, fault: Fault, hosts: &[Host]) {
         }
         Fault::Spoof => {
             let third = world.pick(hosts);
-            let wrong = [world.address(third), "10.9.9.9:9".parse().expect("an address")];
+            let wrong = [
+                world.address(third),
+                "10.9.9.9:9".parse().expect("an address"),
+            ];
             world.spoof(one, peer, wrong.to_vec());
         }
         Fault::Block => {
@@ -266,7 +295,11 @@ fn retry(world: &mut World, from: Host, to: Host) {
 
 fn reaction(world: &mut World, mark: Mark) -> Body {
     let target = hallway_model::MessageId(world.bytes());
-    Body::Reaction(Reaction { target, emoji: mark.to_string(), on: true })
+    Body::Reaction(Reaction {
+        target,
+        emoji: mark.to_string(),
+        on: true,
+    })
 }
 
 /// Everybody lets everybody in whom they have dealt with.
@@ -279,10 +312,14 @@ fn make_peace(world: &mut World, hosts: &[Host]) {
             let (blocked, stranger) = (record.blocked, record.relation == Relation::Stranger);
             let peer = record.id;
             if blocked {
-                world.ask(*one, Command::Unblock(peer)).expect("the disk is well");
+                world
+                    .ask(*one, Command::Unblock(peer))
+                    .expect("the disk is well");
             }
             if stranger {
-                world.ask(*one, Command::Accept(peer)).expect("the disk is well");
+                world
+                    .ask(*one, Command::Accept(peer))
+                    .expect("the disk is well");
             }
         }
     }

@@ -62,6 +62,7 @@ pub struct World {
     pub commit_us: Range<u64>,
     /// Timers that may ring on one host in one second.
     pub rings_max: u32,
+    seed: u64,
     tell: bool,
 }
 
@@ -75,6 +76,10 @@ pub(super) struct Machine {
     pub(super) disk: Disk,
     /// Counts the starts.
     pub(super) life: u32,
+    /// Others can connect.
+    pub(super) listens: bool,
+    /// Never to be started again.
+    retired: bool,
     /// The system answers, whether or not a node runs.
     pub(super) powered: bool,
     pub(super) mind: Mind,
@@ -160,8 +165,14 @@ impl World {
             weather: Weather::default(),
             commit_us: COMMIT_US,
             rings_max: RINGS_MAX,
+            seed,
             tell,
         }
+    }
+
+    /// The seed of this world.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     // Hosts.
@@ -210,6 +221,8 @@ impl World {
                 read_receipts: true,
             },
             life: 0,
+            listens: true,
+            retired: false,
             powered: true,
             mind: Mind::Off,
             wall_offset_ms: 0,
@@ -268,6 +281,24 @@ impl World {
     /// Everybody.
     pub fn all(&self) -> Vec<Host> {
         (0..self.machines.len()).map(Host).collect()
+    }
+
+    /// Has a host that is off know no address of another.
+    pub fn forget_address(&mut self, host: Host, of: Host) {
+        let id = self.id(of);
+        if let Some(record) = self.machine_mut(host).disk.peers_mut().get_mut(&id) {
+            record.addresses.clear();
+        }
+    }
+
+    /// A firewall closes the port of a host: nobody can dial it any more.
+    pub fn close_port(&mut self, host: Host) {
+        self.machine_mut(host).listens = false;
+    }
+
+    /// Takes a host out of the network for good.
+    pub fn retire(&mut self, host: Host) {
+        self.machine_mut(host).retired = true;
     }
 
     /// Who a host is.
@@ -488,7 +519,11 @@ impl World {
     pub fn read_up_to(&mut self, host: Host, author: Host, seq: u64) {
         let author = self.id(author);
         let messages = self.machine(host).disk.messages();
-        let last = messages.filter(|m| m.author == author).map(|m| m.seq).max().unwrap_or(0);
+        let last = messages
+            .filter(|m| m.author == author)
+            .map(|m| m.seq)
+            .max()
+            .unwrap_or(0);
         if last > 0 {
             self.command(host, Command::MarkRead(author, seq.min(last)));
         }
@@ -655,7 +690,7 @@ impl World {
             let machine = self.machine_mut(host);
             machine.crash_after = None;
             (machine.disk.room, machine.disk.failing) = (None, false);
-            if self.is_off(host) {
+            if self.is_off(host) && !self.machine(host).retired {
                 self.start(host);
             }
         }
@@ -665,6 +700,8 @@ impl World {
     #[track_caller]
     pub fn settle(&mut self) {
         self.calm();
+        // A stream that was tampered with may be silent for this long before it is given up.
+        self.run_for(secs(50));
         let end = self.now + micros(RECOVERY);
         while self.unsettled().is_some() && self.now < end {
             self.run_for(secs(1));
@@ -675,11 +712,14 @@ impl World {
         if let Some(why) = self.unsettled() {
             panic!("after {RECOVERY:?} of calm: {why}");
         }
-        assert_eq!(
-            self.dials_of_friends(),
-            before,
-            "a contact is dialled although all is well"
-        );
+        for (friends, dials) in self.dials_of_friends() {
+            // One renewal may fall into this time.
+            let fair = before.get(&friends).copied().unwrap_or(0) + 1;
+            assert!(
+                dials <= fair,
+                "{friends:?} are dialled although all is well"
+            );
+        }
     }
 
     pub(super) fn trace(&self, what: impl FnOnce(&Self) -> String) {
