@@ -1,0 +1,338 @@
+//! What honest nodes send, for the fuzzers to start from: without it they would never get past a
+//! signature or a cipher.
+
+use super::{dialled, listening, receive, session};
+use hallway_proto::handshake::{Step, Transport};
+use serde_json::Value;
+
+/// A file in the corpus of a fuzzer.
+pub struct Seed {
+    /// The fuzzer.
+    pub target: &'static str,
+    /// The name of the file.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+/// All seeds.
+pub fn seeds() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    let mut add = |target, name: &str, bytes: Vec<u8>| {
+        let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        seeds.push(Seed {
+            target,
+            name,
+            bytes,
+        });
+    };
+    let frames = vectors(include_str!("../../../crates/proto/vectors/frames.json"));
+    for group in ["frames", "messages", "later"] {
+        for vector in list(&frames, group) {
+            let name = vector["name"].as_str().or(vector["why"].as_str());
+            add("frame", name.expect("a name"), hex(vector, "bytes"));
+        }
+    }
+    let handshakes = vectors(include_str!("../../../crates/proto/vectors/handshake.json"));
+    for (number, vector) in (1..).zip(list(&handshakes, "handshakes")) {
+        for payload in ["payload_2", "payload_3"] {
+            add(
+                "payload",
+                &format!("{payload}_{number}"),
+                hex(vector, payload),
+            );
+        }
+    }
+    for (number, vector) in (1..).zip(list(&handshakes, "hellos")) {
+        add("preamble", &format!("hello_{number}"), hex(vector, "hello"));
+        if vector["reject"].is_string() {
+            add(
+                "preamble",
+                &format!("reject_{number}"),
+                hex(vector, "reject"),
+            );
+            let reject = [vec![0], hex(vector, "reject")].concat();
+            add("handshake", &format!("reject_{number}"), reject);
+        }
+    }
+    let certificates = vectors(include_str!(
+        "../../../crates/proto/vectors/certificate.json"
+    ));
+    for (number, vector) in (1..).zip(list(&certificates, "valid")) {
+        add(
+            "payload",
+            &format!("certificate_{number}"),
+            hex(vector, "certificate"),
+        );
+    }
+    let [to_initiator, to_responder] = handshake();
+    // In large pieces and in small ones.
+    add(
+        "handshake",
+        "to_initiator",
+        [&[0xfe], &to_initiator[..]].concat(),
+    );
+    add(
+        "handshake",
+        "to_initiator_slowly",
+        [&[0x02], &to_initiator[..]].concat(),
+    );
+    add(
+        "handshake",
+        "to_responder",
+        [&[0xff], &to_responder[..]].concat(),
+    );
+    add(
+        "handshake",
+        "to_responder_slowly",
+        [&[0x03], &to_responder[..]].concat(),
+    );
+    let records = records(session().0.transport);
+    add("record", "session", [&[0xfe], &records[..]].concat());
+    add("record", "session_slowly", [&[0x00], &records[..]].concat());
+    for (name, script) in scripts() {
+        add("engine", name, script);
+    }
+    let id = "aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypqyus";
+    let txt = format!("\x03v=1\x3aid={id}\x0bn=王小明\x06s=busy\x03a=1");
+    add("txt", "busy", txt.into_bytes());
+    add(
+        "txt",
+        "available",
+        b"\x03v=1\x05n=Ann\x0bs=available".to_vec(),
+    );
+    for (name, body) in BODIES {
+        add("api_body", name, body.into());
+    }
+    for (name, text) in CONFIGS {
+        add("config", name, text.into());
+    }
+    seeds
+}
+
+const BODIES: [(&str, &str); 9] = [
+    (
+        "text",
+        r#"{"to": "Bo~aaaq", "text": "你好\n", "client_id": "1", "wait": "delivered", "timeout_ms": 10}"#,
+    ),
+    (
+        "reply",
+        r#"{"to": "Bo", "text": "hi", "reply_to": "00112233445566778899aabbccddeeff"}"#,
+    ),
+    (
+        "edit",
+        r#"{"to": "Bo", "text": "hi", "edit": "00112233445566778899AABBCCDDEEFF"}"#,
+    ),
+    (
+        "reaction",
+        r#"{"to": "Bo", "reaction": {"target": "00112233445566778899aabbccddeeff", "emoji": "👍", "on": false}}"#,
+    ),
+    ("connect", r#"{"address": "[fe80::1%eth0]:42550"}"#),
+    ("name", r#"{"name": "王小明"}"#),
+    ("status", r#"{"status": "away"}"#),
+    ("verify", r#"{"number": "03457 22315"}"#),
+    ("read", r#"{"seq": 18446744073709551615}"#),
+];
+
+const CONFIGS: [(&str, &str); 7] = [
+    (
+        "everything",
+        "name = \"Ann\"\ndevice = \"laptop\"\nport = 42550\npeers = [\"192.168.7.20\", \"bo.local:42550\", \"[fe80::1%eth0]:42550\"]\nmdns = false\nread_receipts = false\nlog = \"debug\" # quiet\n",
+    ),
+    ("a typo", "prot = 42550\n"),
+    ("a wrong type", "name = 7\nport = \"x\"\n"),
+    ("no toml", "name = [\n"),
+    ("an address", "192.168.7.20:42550"),
+    ("an address on a link", "[fe80::1%eth0]:42550"),
+    ("a host", "bo.local"),
+];
+
+/// What each side of a handshake receives.
+fn handshake() -> [Vec<u8>; 2] {
+    let ((mut initiator, first), mut responder) = (dialled(), listening());
+    let Step::Send(second) = receive(&mut responder, &first) else {
+        unreachable!("a responder answers");
+    };
+    let Step::Done { send, .. } = receive(&mut initiator, &second) else {
+        unreachable!("an initiator has the last word");
+    };
+    [second, [first, send].concat()]
+}
+
+const PROFILE: &[u8] =
+    b"\x01\xa4\x61n\x62Bo\x61s\x00\x61t\x1b\x00\x00\x01\x97\x74\x20\xdc\x7b\x61p\x00";
+const READ: &[u8] = b"\x04\xa1\x61q\x01";
+const TYPING: &[u8] = b"\x05\xa1\x61o\xf5";
+const PING: &[u8] = b"\x06\xa1\x61q\x01";
+const PONG: &[u8] = b"\x07\xa1\x61q\x01";
+const REKEY: &[u8] = b"\x08\xa0";
+const BYE: &[u8] = b"\x09\xa1\x61r\x01";
+const HOLD: &[u8] = b"\x0a\xa1\x61r\x01";
+const RESUME: &[u8] = b"\x0b\xa0";
+
+/// The text "hi", with this id and number.
+fn text(number: u8) -> Vec<u8> {
+    [
+        b"\x02\xa5\x61i\x50".as_slice(),
+        &[number; 16],
+        b"\x61q",
+        &[number],
+        b"\x61t\x00\x61k\x01\x61b\x46\xa1\x61x\x62hi",
+    ]
+    .concat()
+}
+
+fn records(mut transport: Transport) -> Vec<u8> {
+    let mut records = Vec::new();
+    for frame in [PROFILE, PING, &text(1), REKEY, &text(2), BYE] {
+        let sealed = transport.seal(frame, &mut records);
+        sealed.expect("a short frame fits");
+        if frame == REKEY {
+            transport.rekey_outgoing();
+        }
+    }
+    records
+}
+
+/// Scripts for the engine: contacts and strangers, a full disk, and every command.
+fn scripts() -> Vec<(&'static str, Vec<u8>)> {
+    let frame = |frame: &[u8]| {
+        let length = u16::try_from(frame.len()).expect("a short frame");
+        [&length.to_be_bytes(), frame].concat()
+    };
+    let user = |command: u8| vec![0xfd, command];
+    let passes = |seconds: u8| vec![0xff, seconds];
+    let (full, room) = (vec![0xfe, 0], vec![0xfe, 1]);
+    let (again, ack) = (vec![0xfc, 0], vec![0xfc, 1]);
+    let script = |contact: u8, steps: &[Vec<u8>]| [vec![contact], steps.concat()].concat();
+    let profile = frame(PROFILE);
+    vec![
+        (
+            "a talk with a contact",
+            script(
+                1,
+                &[
+                    profile.clone(),
+                    frame(PONG),
+                    frame(TYPING),
+                    frame(&text(1)),
+                    frame(&text(2)),
+                    user(0),
+                    ack.clone(),
+                    frame(READ),
+                    user(5),
+                    user(6),
+                    passes(70),
+                    frame(PING),
+                    frame(REKEY),
+                    frame(&text(3)),
+                    frame(BYE),
+                ],
+            ),
+        ),
+        (
+            "a stranger",
+            script(
+                0,
+                &[
+                    profile.clone(),
+                    frame(&text(1)),
+                    frame(&text(2)),
+                    frame(&text(3)),
+                    frame(&text(4)),
+                    user(1),
+                    frame(&text(4)),
+                    user(8),
+                ],
+            ),
+        ),
+        (
+            "a full disk",
+            script(
+                1,
+                &[
+                    profile.clone(),
+                    frame(&text(1)),
+                    full,
+                    frame(&text(2)),
+                    frame(&text(3)),
+                    user(0),
+                    passes(11),
+                    frame(&text(2)),
+                    room,
+                    passes(11),
+                    frame(&text(2)),
+                    frame(&text(3)),
+                ],
+            ),
+        ),
+        (
+            "held back",
+            script(
+                1,
+                &[
+                    profile.clone(),
+                    user(0),
+                    frame(HOLD),
+                    user(0),
+                    frame(RESUME),
+                    ack,
+                ],
+            ),
+        ),
+        (
+            "a new session",
+            script(
+                1,
+                &[
+                    profile.clone(),
+                    frame(&text(1)),
+                    user(0),
+                    again.clone(),
+                    profile.clone(),
+                    frame(&text(1)),
+                    frame(&text(2)),
+                    passes(46),
+                    again.clone(),
+                    profile.clone(),
+                    frame(&text(2)),
+                ],
+            ),
+        ),
+        (
+            "blocked and forgotten",
+            script(
+                0,
+                &[
+                    profile.clone(),
+                    frame(&text(1)),
+                    user(2),
+                    again.clone(),
+                    profile.clone(),
+                    user(3),
+                    again,
+                    profile,
+                    user(4),
+                    user(7),
+                ],
+            ),
+        ),
+    ]
+}
+
+fn vectors(json: &str) -> Value {
+    serde_json::from_str(json).expect("vectors are JSON")
+}
+
+fn list<'a>(vectors: &'a Value, key: &str) -> &'a Vec<Value> {
+    vectors[key].as_array().expect("a list of vectors")
+}
+
+fn hex(vector: &Value, key: &str) -> Vec<u8> {
+    let text = vector[key].as_str().expect("bytes in hexadecimal");
+    let pairs = text.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    pairs
+        .map(|pair| byte(pair).expect("a pair of digits"))
+        .collect()
+}
