@@ -5,8 +5,8 @@
 //! goes back.
 
 use crate::problem::ProblemView;
-use crate::server::{mark_sent, off_the_reactor, state_on_disk, this_node, unreadable};
-use hallway_model::{Event, EventKind, PeerId};
+use crate::server::{ask, mark_sent, off_the_reactor, state_on_disk, this_node, unreadable};
+use hallway_model::{Command, Event, EventKind, PeerId};
 use hallway_node::{EventStream, Handle};
 use std::collections::VecDeque;
 use tokio::sync::broadcast::error::RecvError;
@@ -102,6 +102,8 @@ impl Feed {
 
     /// Reads the next page of changes. After the last one comes what was live meanwhile.
     async fn catch_up(&mut self) -> Result<(), ProblemView> {
+        // What others were told just now must be on disk before it is read.
+        ask(&self.node, Command::Flush).await?;
         let (node, me, since) = (self.node.clone(), self.me, self.cursor);
         let page = off_the_reactor(move || {
             let stored = node.reader().changes_since(since, PAGE_CHANGES);

@@ -76,7 +76,7 @@ pub struct PeerView {
     pub clock_skew_ms: Option<i64>,
     /// When they were last known here.
     pub last_seen: Option<WallTime>,
-    /// Messages of theirs not shown yet.
+    /// Messages of theirs not shown yet. Events do not count them: there it is 0.
     pub unread: u64,
     /// They are typing now.
     pub typing: bool,

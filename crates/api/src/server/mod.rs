@@ -73,7 +73,7 @@ pub async fn serve(listener: Listener, node: Handle, home: Home) -> io::Result<(
 }
 
 /// Runs a command; what the engine refuses becomes a problem.
-async fn ask(node: &Handle, command: Command) -> Result<Answer> {
+pub(crate) async fn ask(node: &Handle, command: Command) -> Result<Answer> {
     match node.ask(command).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(refusal)) => Err(problem_of(node, &refusal).await),

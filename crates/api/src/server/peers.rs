@@ -1,23 +1,26 @@
 //! People: who is here, trust, requests.
 
 use super::request::{Body, Meant};
-use super::{Result, ask, resolve, unexpected};
+use super::{Result, ask, off_the_reactor, resolve, unexpected, unreadable};
 use crate::problem::ProblemView;
 use crate::schema::{ConnectRequest, Done, ReadRequest, VerifyRequest};
 use axum::Json;
 use axum::extract::State;
 use hallway_model::{
-    Answer, Command, EventKind, PORT_DEFAULT, PeerView, Presence, Problem, Refusal, VerifyView,
+    Answer, Command, ConversationId, EventKind, PORT_DEFAULT, PeerView, Presence, Problem, Refusal,
+    VerifyView,
 };
 use hallway_node::config::parse_address;
 use hallway_node::{EventStream, Handle};
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
 pub(super) async fn list(State(node): State<Handle>) -> Result<Json<Vec<PeerView>>> {
-    let Answer::Peers(peers) = ask(&node, Command::Peers).await? else {
+    let Answer::Peers(mut peers) = ask(&node, Command::Peers).await? else {
         return Err(unexpected());
     };
+    count_unread(&node, &mut peers).await?;
     Ok(Json(peers))
 }
 
@@ -75,8 +78,29 @@ async fn introduced(
     Ok(peer)
 }
 
-pub(super) async fn show(Meant(peer): Meant) -> Json<PeerView> {
-    Json(*peer)
+pub(super) async fn show(
+    State(node): State<Handle>,
+    Meant(mut peer): Meant,
+) -> Result<Json<PeerView>> {
+    count_unread(&node, std::slice::from_mut(&mut *peer)).await?;
+    Ok(Json(*peer))
+}
+
+/// The engine does not keep messages: how many are unread is on disk.
+async fn count_unread(node: &Handle, peers: &mut [PeerView]) -> Result<()> {
+    ask(node, Command::Flush).await?;
+    let node = node.clone();
+    let summaries = off_the_reactor(move || node.reader().summaries().map_err(unreadable));
+    let unread: HashMap<_, _> = summaries
+        .await?
+        .into_iter()
+        .map(|summary| (summary.conversation, summary.unread))
+        .collect();
+    for peer in peers {
+        let talk = ConversationId::Peer(peer.id);
+        peer.unread = unread.get(&talk).copied().unwrap_or(0);
+    }
+    Ok(())
 }
 
 pub(super) async fn safety_number(

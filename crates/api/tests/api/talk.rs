@@ -341,7 +341,9 @@ async fn typing_and_reading_are_told() {
     })
     .await;
     let mut at_ann = ann.client.events(None).await.unwrap();
+    assert_eq!(bob.client.peer("Ann").await.unwrap().unread, 1);
     bob.client.read("Ann", 1).await.unwrap();
+    assert_eq!(bob.client.peers().await.unwrap()[0].unread, 0);
     let seq = until(&mut at_ann, |kind| {
         let EventKind::ReadUpTo { peer, seq, .. } = kind else {
             return None;
