@@ -35,10 +35,16 @@ impl Failure {
         }
         if let Self::Client(ClientError::Refused(problem)) = self {
             for candidate in &problem.candidates {
-                out.note(&format!("  {}~{}", safe::one_line(&candidate.name), candidate.tag));
+                out.note(&format!(
+                    "  {}~{}",
+                    safe::one_line(&candidate.name),
+                    candidate.tag
+                ));
             }
             if out.json {
-                out.note(&safe::json(&serde_json::to_string(problem).unwrap_or_default()));
+                out.note(&safe::json(
+                    &serde_json::to_string(problem).unwrap_or_default(),
+                ));
             }
         }
         ExitCode::from(self.exit_code())
@@ -53,7 +59,7 @@ impl Failure {
             Self::Client(error) => Some(error.to_string()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Self::Output(error) => Some(error.to_string()),
-            Self::Other(error) => Some(format!("{error:#}")),
+            Self::Other(error) => Some(chain(error)),
             Self::Unwell => None,
         }
     }
@@ -72,9 +78,29 @@ impl Failure {
     }
 }
 
+/// What failed and why. An error that passes its cause on in its own words does not repeat it.
+fn chain(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said.push_str(": ");
+            said.push_str(&cause);
+        }
+    }
+    said
+}
+
 /// The node could do it, and trust or ambiguity forbids it.
 fn is_refusal(problem: &ProblemView) -> bool {
-    ["blocked", "name_collision", "number_mismatch", "ambiguous_name"].contains(&&*problem.code)
+    [
+        "blocked",
+        "name_collision",
+        "number_mismatch",
+        "ambiguous_name",
+    ]
+    .contains(&&*problem.code)
 }
 
 impl From<ClientError> for Failure {

@@ -18,7 +18,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let line = CommandLine::parse();
     let out = Out::new(line.json);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let done = match runtime {
         Ok(runtime) => {
             let done = runtime.block_on(commands::run(line, &out));

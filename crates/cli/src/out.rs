@@ -25,7 +25,10 @@ pub(crate) enum Paint {
 
 impl Out {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, colour: has_colour(&io::stdout()) }
+        Self {
+            json,
+            colour: has_colour(&io::stdout()),
+        }
     }
 
     /// Data as it is.
@@ -113,7 +116,12 @@ pub(crate) fn pad(text: &str, cells: usize) -> String {
 
 /// Lines with columns as wide as their widest cell; the last column is left ragged.
 pub(crate) fn table<const N: usize>(out: &Out, rows: &[[(Paint, String); N]]) -> String {
-    let widest = |column: usize| rows.iter().map(|row| width(&row[column].1)).max().unwrap_or(0);
+    let widest = |column: usize| {
+        rows.iter()
+            .map(|row| width(&row[column].1))
+            .max()
+            .unwrap_or(0)
+    };
     let widths: [usize; N] = std::array::from_fn(widest);
     let mut text = String::new();
     for row in rows {
@@ -134,21 +142,38 @@ mod tests {
 
     #[test]
     fn columns_align_by_what_the_eye_sees() {
-        let out = Out { json: false, colour: false };
-        let row = |a: &str, b: &str, c: &str| {
-            [(Paint::Bold, a.into()), (Paint::Dim, b.into()), (Paint::Plain, c.into())]
+        let out = Out {
+            json: false,
+            colour: false,
         };
-        let rows = [row("Ann", "", "x"), row("王小明", "", ""), row("Zoë", "", "yy")];
+        let row = |a: &str, b: &str, c: &str| {
+            [
+                (Paint::Bold, a.into()),
+                (Paint::Dim, b.into()),
+                (Paint::Plain, c.into()),
+            ]
+        };
+        let rows = [
+            row("Ann", "", "x"),
+            row("王小明", "", ""),
+            row("Zoë", "", "yy"),
+        ];
         assert_eq!(table(&out, &rows), "Ann     x\n王小明\nZoë     yy\n");
     }
 
     #[test]
     fn colour_is_put_on_and_left_off() {
-        let colour = Out { json: false, colour: true };
+        let colour = Out {
+            json: false,
+            colour: true,
+        };
         assert_eq!(colour.paint(Paint::Good, "live"), "\x1b[32mlive\x1b[0m");
         assert_eq!(colour.paint(Paint::Good, ""), "");
         assert_eq!(colour.paint(Paint::Plain, "live"), "live");
-        let plain = Out { json: false, colour: false };
+        let plain = Out {
+            json: false,
+            colour: false,
+        };
         assert_eq!(plain.paint(Paint::Good, "live"), "live");
     }
 }

@@ -12,7 +12,14 @@ pub(crate) fn one_line(text: &str) -> String {
 /// For several lines: each is harmless by itself, and no line break is left but between them.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
     let breaks = |c| matches!(c, '\n' | '\u{2028}' | '\u{2029}');
-    text.split(breaks).map(|line| one_line(&line.strip_suffix('\r').unwrap_or(line).replace('\t', "    ")))
+    text.split(breaks).map(|line| {
+        one_line(
+            &line
+                .strip_suffix('\r')
+                .unwrap_or(line)
+                .replace('\t', "    "),
+        )
+    })
 }
 
 /// JSON that says the same and is harmless: these characters occur only inside its strings.
@@ -58,7 +65,10 @@ mod tests {
     fn ordinary_text_of_any_script_stays() {
         let text = "Zoë 王小明 שלום \u{200f}مرحبا 👨\u{200d}👩\u{200d}👧 e\u{301}";
         assert_eq!(one_line(text), text);
-        assert_eq!(json(&serde_json::to_string(text).unwrap()), format!("\"{text}\""));
+        assert_eq!(
+            json(&serde_json::to_string(text).unwrap()),
+            format!("\"{text}\"")
+        );
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::out::{Out, Paint, pad, table, width};
 use crate::{safe, text, when};
 use hallway_model::{
-    Delivery, Event, EventKind, MessageView, PeerId, PeerView, Presence, Status, StatusView,
+    Delivery, Event, EventKind, MessageView, PeerId, PeerView, Presence, QuoteView, Status,
+    StatusView,
 };
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -17,7 +18,11 @@ pub(crate) fn label(peer: &PeerView) -> String {
 pub(crate) fn label_of(name: &str, id: &PeerId) -> String {
     let (name, tag) = (safe::one_line(name), id.tag());
     // The node calls somebody without a name by the tag.
-    if name == format!("~{tag}") { name } else { format!("{name}~{tag}") }
+    if name == format!("~{tag}") {
+        name
+    } else {
+        format!("{name}~{tag}")
+    }
 }
 
 /// A line for each peer.
@@ -34,7 +39,9 @@ fn peer_row(peer: &PeerView) -> [(Paint, String); 7] {
     };
     let trust = match peer {
         PeerView { blocked: true, .. } => (Paint::Bad, text::BLOCKED.into()),
-        PeerView { impostor: Some(_), .. } => (Paint::Bad, text::IMPOSTOR.into()),
+        PeerView {
+            impostor: Some(_), ..
+        } => (Paint::Bad, text::IMPOSTOR.into()),
         PeerView { request: true, .. } => (Paint::Caution, text::REQUEST.into()),
         PeerView { verified: true, .. } => (Paint::Good, text::VERIFIED.into()),
         _ => (Paint::Plain, String::new()),
@@ -47,8 +54,15 @@ fn peer_row(peer: &PeerView) -> [(Paint, String); 7] {
         0 => String::new(),
         count => text::unread(count),
     };
-    let round_trip = peer.rtt_ms.map(|ms| format!("{ms:.1} ms")).unwrap_or_default();
-    let address = peer.addresses.first().map(ToString::to_string).unwrap_or_default();
+    let round_trip = peer
+        .rtt_ms
+        .map(|ms| format!("{ms:.1} ms"))
+        .unwrap_or_default();
+    let address = peer
+        .addresses
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     [
         (Paint::Bold, label(peer)),
         (presence, text::presence(peer.state).into()),
@@ -96,7 +110,10 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(me: PeerId, peers: &[PeerView]) -> Self {
-        let mut names = Self { me, names: BTreeMap::new() };
+        let mut names = Self {
+            me,
+            names: BTreeMap::new(),
+        };
         peers.iter().for_each(|peer| names.learn(peer));
         names
     }
@@ -136,7 +153,7 @@ impl Layout<'_> {
             let at = when::local(message.at, &self.zone);
             if day != Some(at.date()) {
                 day = Some(at.date());
-                let date = at.strftime("%A, %-d %B %Y").to_string();
+                let date = at.strftime(text::DAY).to_string();
                 shown.push_str(&self.out.paint(Paint::Dim, &date));
                 shown.push('\n');
             }
@@ -155,12 +172,18 @@ impl Layout<'_> {
 
     fn head(&self, message: &MessageView) -> String {
         let from = self.names.of(&message.from);
-        if self.mixed { format!("{from} → {}", self.names.of(&message.to)) } else { from }
+        if self.mixed {
+            format!("{from} → {}", self.names.of(&message.to))
+        } else {
+            from
+        }
     }
 
     /// Time and name, then the text; its further lines hang below its first.
     fn push_message(&self, shown: &mut String, message: &MessageView, head: &str, cells: usize) {
-        let at = when::local(message.at, &self.zone).strftime("%H:%M").to_string();
+        let at = when::local(message.at, &self.zone)
+            .strftime(text::TIME)
+            .to_string();
         let mut margin = format!("{at}  {}  ", pad(head, cells));
         if self.ids {
             margin = format!("{}  {margin}", message.id);
@@ -170,11 +193,9 @@ impl Layout<'_> {
         let paint = if own { Paint::Dim } else { Paint::Bold };
         let mut before = self.out.paint(paint, &margin);
         if let Some(quote) = &message.reply_to {
-            let line = safe::lines(quote.text.as_deref().unwrap_or(text::DELETED)).next();
-            let who = quote.from.as_ref().map(|id| self.names.of(id)).unwrap_or_default();
-            let quoted = format!("↪ {who}: {}", line.unwrap_or_default());
-            shown.push_str(&format!("{before}{}\n", self.out.paint(Paint::Dim, &quoted)));
-            before = hanging.clone();
+            let quoted = self.out.paint(Paint::Dim, &self.quoted(quote));
+            shown.push_str(&format!("{before}{quoted}\n"));
+            before.clone_from(&hanging);
         }
         let body = match &message.text {
             _ if message.deleted => text::DELETED,
@@ -189,6 +210,15 @@ impl Layout<'_> {
         let after = self.remarks(message, own);
         shown.push_str(&self.out.paint(Paint::Dim, &after));
         shown.push('\n');
+    }
+
+    /// The first line of what a message answers.
+    fn quoted(&self, quote: &QuoteView) -> String {
+        let Some(from) = &quote.from else {
+            return format!("↪ {}", text::NOT_HERE);
+        };
+        let line = safe::lines(quote.text.as_deref().unwrap_or(text::DELETED)).next();
+        format!("↪ {}: {}", self.names.of(from), line.unwrap_or_default())
     }
 
     fn remarks(&self, message: &MessageView, own: bool) -> String {
@@ -226,5 +256,192 @@ impl Layout<'_> {
             }
             EventKind::Notice { detail, .. } => format!("! {}", safe::one_line(detail)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hallway_model::{ReactionView, WallTime};
+
+    const ME: PeerId = PeerId([0; 32]);
+    const ZOE: PeerId = PeerId([1; 32]);
+    const WANG: PeerId = PeerId([2; 32]);
+
+    fn peer(id: PeerId, name: &str) -> PeerView {
+        PeerView {
+            id,
+            tag: id.tag(),
+            name: name.into(),
+            state: Presence::Offline,
+            status: Status::Available,
+            contact: true,
+            verified: false,
+            blocked: false,
+            request: false,
+            impostor: None,
+            addresses: Vec::new(),
+            rtt_ms: None,
+            last_seen: None,
+            unread: 0,
+            typing: false,
+            clock_skew_ms: None,
+        }
+    }
+
+    /// A message written so many minutes after midnight.
+    fn message(from: PeerId, minutes: u64, text: Option<&str>) -> MessageView {
+        MessageView {
+            id: "0".repeat(32),
+            from,
+            to: ME,
+            seq: 1,
+            kind: "text".into(),
+            text: text.map(str::to_owned),
+            state: Delivery::Delivered,
+            at: WallTime(minutes * 60_000),
+            reply_to: None,
+            edited: false,
+            deleted: false,
+            reactions: Vec::new(),
+            change: 1,
+        }
+    }
+
+    fn log(mixed: bool, messages: &[MessageView]) -> String {
+        let names = Names::new(ME, &[peer(ZOE, "Zoë\x1b"), peer(WANG, "王小明")]);
+        let layout = Layout {
+            out: &Out::new(false),
+            names: &names,
+            zone: TimeZone::UTC,
+            ids: false,
+            mixed,
+        };
+        layout.log(messages)
+    }
+
+    #[test]
+    fn names_of_all_scripts_stand_in_one_column_under_their_days() {
+        let messages = [
+            message(WANG, 9 * 60, Some("早")),
+            message(ZOE, 9 * 60 + 1, Some("two\nlines")),
+            MessageView {
+                to: WANG,
+                state: Delivery::Queued,
+                ..message(ME, 24 * 60, Some("hi"))
+            },
+        ];
+        insta::assert_snapshot!(log(false, &messages), @"
+        Thursday, 1 January 1970
+        09:00  王小明  早
+        09:01  Zoë␛    two
+                       lines
+        Friday, 2 January 1970
+        00:00  you     hi  [queued]
+        ");
+        insta::assert_snapshot!(log(true, &messages), @"
+        Thursday, 1 January 1970
+        09:00  王小明 → you  早
+        09:01  Zoë␛ → you    two
+                             lines
+        Friday, 2 January 1970
+        00:00  you → 王小明  hi  [queued]
+        ");
+    }
+
+    #[test]
+    fn what_happened_to_a_message_is_said() {
+        let quote = |text: Option<&str>| {
+            let (id, text) = ("1".repeat(32), text.map(str::to_owned));
+            Some(QuoteView {
+                id,
+                from: Some(ZOE),
+                text,
+            })
+        };
+        let unknown = QuoteView {
+            id: "1".repeat(32),
+            from: None,
+            text: None,
+        };
+        let messages = [
+            MessageView {
+                reply_to: Some(unknown),
+                ..message(ME, 0, Some("z"))
+            },
+            MessageView {
+                reply_to: quote(Some("first\nsecond")),
+                ..message(ME, 0, Some("a"))
+            },
+            MessageView {
+                reply_to: quote(None),
+                ..message(ZOE, 0, Some("b"))
+            },
+            MessageView {
+                edited: true,
+                ..message(ZOE, 1, Some("c"))
+            },
+            MessageView {
+                edited: true,
+                deleted: true,
+                ..message(ZOE, 2, None)
+            },
+            MessageView {
+                kind: "unknown".into(),
+                ..message(PeerId([9; 32]), 3, None)
+            },
+            MessageView {
+                reactions: vec![ReactionView {
+                    emoji: "👍\x1b".into(),
+                    by: ME,
+                }],
+                ..message(ZOE, 4, Some("d"))
+            },
+        ];
+        insta::assert_snapshot!(log(false, &messages), @"
+        Thursday, 1 January 1970
+        00:00  you    ↪ (a message that is not here)
+                      z
+        00:00  you    ↪ Zoë␛: first
+                      a
+        00:00  Zoë␛   ↪ Zoë␛: (deleted)
+                      b
+        00:01  Zoë␛   c  (edited)
+        00:02  Zoë␛   (deleted)
+        00:03  ~beeq  (needs a newer version of Hallway)
+        00:04  Zoë␛   d  👍␛ you
+        ");
+    }
+
+    #[test]
+    fn a_peer_is_shown_with_what_matters_most() {
+        let shown = [
+            PeerView {
+                verified: true,
+                rtt_ms: Some(0.44),
+                ..peer(WANG, "王小明")
+            },
+            PeerView {
+                verified: true,
+                impostor: Some(ME),
+                ..peer(ZOE, "Zoë\n")
+            },
+            PeerView {
+                blocked: true,
+                impostor: Some(ME),
+                ..peer(ZOE, "Zoë")
+            },
+            PeerView {
+                unread: 3,
+                status: Status::Busy,
+                ..peer(ZOE, &format!("~{}", ZOE.tag()))
+            },
+        ];
+        insta::assert_snapshot!(peers(&Out::new(false), &shown), @"
+        王小明~aiba  offline        verified                           0.4 ms
+        Zoë␊~aeaq    offline        name also used by another!
+        Zoë~aeaq     offline        blocked
+        ~aeaq        offline  busy                              3 new
+        ");
     }
 }

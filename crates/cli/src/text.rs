@@ -146,7 +146,8 @@ Examples:
     pub(crate) const REQUESTS_ACCEPT: &str = "Take them as a contact";
     pub(crate) const REQUESTS_DECLINE: &str = "Remove them and what they wrote";
 
-    pub(crate) const DOCTOR: &str = "Find out what is wrong with this network, or the way to a peer";
+    pub(crate) const DOCTOR: &str =
+        "Find out what is wrong with this network, or the way to a peer";
     pub(crate) const ECHO: &str = "Run a test contact that answers what it is sent";
     pub(crate) const ECHO_AFTER: &str = "\
 It is a second node, \"Echo\", with its data in the folder `echo` of the home. It takes everybody
@@ -207,6 +208,10 @@ pub(crate) fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
+/// How a day and a time of day are written, as `strftime` has it.
+pub(crate) const DAY: &str = "%A, %-d %B %Y";
+pub(crate) const TIME: &str = "%H:%M";
+
 pub(crate) const YOU: &str = "you";
 pub(crate) const VERIFIED: &str = "verified";
 pub(crate) const BLOCKED: &str = "blocked";
@@ -217,6 +222,7 @@ pub(crate) const NOBODY: &str = "Nobody is here yet. `hallway doctor` says why, 
 pub(crate) const NO_MESSAGES: &str = "No messages";
 pub(crate) const NO_REQUESTS: &str = "No requests";
 pub(crate) const DELETED: &str = "(deleted)";
+pub(crate) const NOT_HERE: &str = "(a message that is not here)";
 pub(crate) const EDITED: &str = "(edited)";
 pub(crate) const NEEDS_NEWER: &str = "(needs a newer version of Hallway)";
 pub(crate) const STOPPED: &str = "The node has stopped";
@@ -302,7 +308,9 @@ pub(crate) fn text_too_long(bytes_max: usize) -> String {
 }
 
 pub(crate) fn bad_since(text: &str) -> String {
-    format!("\"{text}\" is no time I know; try 2026-03-01, '2026-03-01 14:30', 14:30, 2h or yesterday")
+    format!(
+        "\"{text}\" is no time I know; try 2026-03-01, '2026-03-01 14:30', 14:30, 2h or yesterday"
+    )
 }
 
 pub(crate) const SINCE_TOO_EARLY: &str = "this time is before 1970";
@@ -403,3 +411,18 @@ pub(crate) fn state_of(id: &str, name: &str, state: Delivery) -> String {
 }
 
 pub(crate) const STOP_TIMED_OUT: &str = "the node was told to stop and has not gone yet";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_time_has_at_most_two_units() {
+        let of = |seconds| super::uptime(seconds);
+        assert_eq!((of(0).as_str(), of(59).as_str()), ("0 s", "59 s"));
+        assert_eq!((of(60).as_str(), of(3599).as_str()), ("1 min", "59 min"));
+        assert_eq!(
+            (of(3600).as_str(), of(86_399).as_str()),
+            ("1 h 0 min", "23 h 59 min")
+        );
+        assert_eq!(of(90_000), "1 d 1 h");
+    }
+}

@@ -13,7 +13,9 @@ pub(crate) fn parse_since(text: &str, now: &Zoned) -> Result<WallTime, String> {
         return Ok(WallTime(milliseconds));
     }
     let parsed = absolute(given, now).or_else(|| ago(given, now));
-    let milliseconds = parsed.ok_or_else(|| text::bad_since(given))?.as_millisecond();
+    let milliseconds = parsed
+        .ok_or_else(|| text::bad_since(given))?
+        .as_millisecond();
     let milliseconds = u64::try_from(milliseconds).map_err(|_| text::SINCE_TOO_EARLY)?;
     Ok(WallTime(milliseconds))
 }
@@ -37,7 +39,12 @@ fn absolute(given: &str, now: &Zoned) -> Option<Timestamp> {
 }
 
 fn ago(given: &str, now: &Zoned) -> Option<Timestamp> {
-    let span: Span = given.strip_suffix("ago").unwrap_or(given).trim().parse().ok()?;
+    let span: Span = given
+        .strip_suffix("ago")
+        .unwrap_or(given)
+        .trim()
+        .parse()
+        .ok()?;
     Some(now.checked_sub(span.abs()).ok()?.timestamp())
 }
 
@@ -59,7 +66,9 @@ mod tests {
 
     fn since(text: &str) -> String {
         match parse_since(text, &now()) {
-            Ok(at) => local(at, now().time_zone()).strftime("%F %T %z").to_string(),
+            Ok(at) => local(at, now().time_zone())
+                .strftime("%F %T %z")
+                .to_string(),
             Err(why) => why,
         }
     }
@@ -70,7 +79,10 @@ mod tests {
         assert_eq!(since("2026-03-01 14:30"), "2026-03-01 14:30:00 +0100");
         assert_eq!(since("2026-03-01T14:30:05"), "2026-03-01 14:30:05 +0100");
         assert_eq!(since("2026-03-01T14:30:00Z"), "2026-03-01 15:30:00 +0100");
-        assert_eq!(since("2026-03-01T14:30:00+08:00"), "2026-03-01 07:30:00 +0100");
+        assert_eq!(
+            since("2026-03-01T14:30:00+08:00"),
+            "2026-03-01 07:30:00 +0100"
+        );
         assert_eq!(since("01:15"), "2026-03-29 01:15:00 +0100");
         assert_eq!(since("1767225600000"), "2026-01-01 01:00:00 +0100");
     }

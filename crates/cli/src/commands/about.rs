@@ -29,7 +29,9 @@ pub(super) async fn name(cx: &Context<'_>, new: Option<Name>) -> Result {
         Some(new) => new,
         None => client.status().await?.name,
     };
-    Ok(cx.out.either(&json!({ "name": name }), || name.to_string())?)
+    Ok(cx
+        .out
+        .either(&json!({ "name": name }), || name.to_string())?)
 }
 
 pub(super) async fn set_status(cx: &Context<'_>, status: Status) -> Result {

@@ -49,7 +49,9 @@ pub(super) async fn echo(cx: &Context<'_>, network: NetworkArgs) -> Result {
 
 /// Tells the person's node where this one is, so that they meet without multicast, too.
 async fn introduce(owner: Client, port: u16) {
-    let here = ConnectRequest { address: format!("127.0.0.1:{port}") };
+    let here = ConnectRequest {
+        address: format!("127.0.0.1:{port}"),
+    };
     loop {
         match owner.connect(&here).await {
             Ok(_) => return,
@@ -63,7 +65,9 @@ async fn introduce(owner: Client, port: u16) {
 /// Answers from where it left off. A text that is met twice gets one answer all the same: the
 /// answer's `client_id` is made of the text's id.
 async fn answer_all(node: Handle, answered: PathBuf) {
-    let since = std::fs::read_to_string(&answered).ok().and_then(|text| text.trim().parse().ok());
+    let since = std::fs::read_to_string(&answered)
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
     let Ok(mut feed) = Feed::open(node.clone(), Some(since.unwrap_or(0))).await else {
         return;
     };
@@ -83,10 +87,22 @@ async fn answer(node: &Handle, message: &MessageView) -> bool {
     let Some(text) = message.text.clone() else {
         return true;
     };
-    let body = Body::Text { text, reply_to: None };
+    let body = Body::Text {
+        text,
+        reply_to: None,
+    };
     let to = ConversationId::Peer(message.from);
     let client_id = Some(message.id.clone());
     // A refusal, as of somebody blocked, is an end of it, too.
-    node.ask(Command::MarkRead(message.from, message.seq)).await.is_ok()
-        && node.ask(Command::Send { to, body, client_id }).await.is_ok()
+    node.ask(Command::MarkRead(message.from, message.seq))
+        .await
+        .is_ok()
+        && node
+            .ask(Command::Send {
+                to,
+                body,
+                client_id,
+            })
+            .await
+            .is_ok()
 }

@@ -12,7 +12,10 @@ use jiff::Zoned;
 const MESSAGES_DEFAULT: usize = 50;
 
 pub(super) async fn log(cx: &Context<'_>, args: LogArgs) -> Result {
-    let since = args.since.as_deref().map(|text| when::parse_since(text, &Zoned::now()));
+    let since = args
+        .since
+        .as_deref()
+        .map(|text| when::parse_since(text, &Zoned::now()));
     let since = since.transpose().map_err(Failure::Usage)?;
     let client = cx.client()?;
     let peer = match &args.peer {
@@ -87,7 +90,8 @@ pub(super) async fn tail(cx: &Context<'_>, since: Option<u64>) -> Result {
         if let EventKind::Peer { peer } | EventKind::Request { peer } = &event.kind {
             names.learn(peer);
         }
-        cx.out.either(&event, || cx.layout(&names, true).event(&event))?;
+        cx.out
+            .either(&event, || cx.layout(&names, true).event(&event))?;
     }
     cx.out.note(text::STOPPED);
     Ok(())

@@ -31,7 +31,10 @@ pub(crate) struct Context<'a> {
 
 /// Runs the command of this line.
 pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
-    let cx = Context { out, home: line.home };
+    let cx = Context {
+        out,
+        home: line.home,
+    };
     match line.command {
         Command::Up(args) => up::up(&cx, args).await,
         Command::Stop { timeout } => about::stop(&cx, timeout).await,
@@ -44,7 +47,11 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         Command::Send(args) => send::send(&cx, args).await,
         Command::Log(args) => history::log(&cx, args).await,
         Command::Tail { since } => history::tail(&cx, since).await,
-        Command::Verify { peer, keep_name: true, .. } => trust::keep_name(&cx, &peer).await,
+        Command::Verify {
+            peer,
+            keep_name: true,
+            ..
+        } => trust::keep_name(&cx, &peer).await,
         Command::Verify { peer, number, .. } => trust::verify(&cx, &peer, &number).await,
         Command::Block { peer } => trust::block(&cx, &peer).await,
         Command::Unblock { peer } => trust::unblock(&cx, &peer).await,
@@ -64,12 +71,21 @@ impl Context<'_> {
     }
 
     fn client(&self) -> Result<Client> {
-        let socket = self.home()?.socket().map_err(|error| Failure::Other(error.into()))?;
+        let socket = self
+            .home()?
+            .socket()
+            .map_err(|error| Failure::Other(error.into()))?;
         Ok(Client::new(socket))
     }
 
     fn layout<'a>(&'a self, names: &'a Names, mixed: bool) -> Layout<'a> {
-        Layout { out: self.out, names, zone: TimeZone::system(), ids: false, mixed }
+        Layout {
+            out: self.out,
+            names,
+            zone: TimeZone::system(),
+            ids: false,
+            mixed,
+        }
     }
 
     fn at_a_terminal(&self) -> bool {

@@ -21,7 +21,9 @@ impl Passphrases {
         };
         // Room for all of it at once leaves no copy behind where it grew.
         let mut text = Passphrase::new(String::with_capacity(PASSPHRASE_BYTES_MAX + 3));
-        File::open(path)?.take(PASSPHRASE_BYTES_MAX as u64 + 2).read_to_string(&mut text)?;
+        File::open(path)?
+            .take(PASSPHRASE_BYTES_MAX as u64 + 2)
+            .read_to_string(&mut text)?;
         let line = text.trim_end_matches(['\r', '\n']).len();
         text.truncate(line);
         Ok(Self::File(text))
@@ -82,7 +84,10 @@ mod tests {
     #[test]
     fn a_file_that_is_too_long_stays_too_long() {
         let longest = of_file(&[b'x'; PASSPHRASE_BYTES_MAX]).unwrap();
-        assert_eq!(longest.answer(Prompt::New).unwrap().len(), PASSPHRASE_BYTES_MAX);
+        assert_eq!(
+            longest.answer(Prompt::New).unwrap().len(),
+            PASSPHRASE_BYTES_MAX
+        );
         let longer = of_file(&[b'x'; 100_000]).unwrap();
         assert!(longer.answer(Prompt::New).unwrap().len() > PASSPHRASE_BYTES_MAX);
         assert!(of_file(b"\xff").is_err());

@@ -10,7 +10,11 @@ use serde_json::json;
 pub(super) async fn peers(cx: &Context<'_>, watch: bool) -> Result {
     let client = cx.client()?;
     // Listen before looking, so that no change falls between the two.
-    let events = if watch { Some(client.events(None).await?) } else { None };
+    let events = if watch {
+        Some(client.events(None).await?)
+    } else {
+        None
+    };
     let peers = client.peers().await?;
     list(cx, &peers, text::NOBODY)?;
     let Some(mut events) = events else {
@@ -38,9 +42,9 @@ pub(super) fn list(cx: &Context<'_>, peers: &[PeerView], none: &str) -> Result {
 async fn show_change(cx: &Context<'_>, client: &Client, event: Event) -> Result {
     match event.kind {
         EventKind::Peer { peer } | EventKind::Request { peer } => list(cx, &[*peer], ""),
-        EventKind::PeerGone { id } => {
-            Ok(cx.out.either(&json!({ "id": id, "gone": true }), || text::gone(&id.tag()))?)
-        }
+        EventKind::PeerGone { id } => Ok(cx
+            .out
+            .either(&json!({ "id": id, "gone": true }), || text::gone(&id.tag()))?),
         EventKind::Notice { code, .. } if code == "lagged" => {
             list(cx, &client.peers().await?, text::NOBODY)
         }

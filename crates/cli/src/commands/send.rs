@@ -4,6 +4,7 @@ use super::{Context, exactly};
 use crate::args::SendArgs;
 use crate::failure::{Failure, Result};
 use crate::{show, text};
+use anyhow::anyhow;
 use hallway_api::{ReactionRequest, SendRequest};
 use hallway_model::{Delivery, MessageId, PeerView, Presence, TEXT_BYTES_MAX};
 use std::io::{self, IsTerminal, Read};
@@ -14,9 +15,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) async fn send(cx: &Context<'_>, args: SendArgs) -> Result {
+    let mut request = message(&args)?;
     let client = cx.client()?;
     let peer = client.peer(&args.peer).await?;
-    let mut request = message(&args)?;
     request.to = exactly(&peer);
     let (wait, timeout) = match args.wait {
         Some(wait) => (wait.into(), args.timeout),
@@ -50,7 +51,10 @@ fn fell_short(peer: &PeerView, state: Delivery) -> Failure {
 }
 
 fn message(args: &SendArgs) -> Result<SendRequest> {
-    let mut request = SendRequest { delete: args.delete, ..SendRequest::default() };
+    let mut request = SendRequest {
+        delete: args.delete,
+        ..SendRequest::default()
+    };
     if let [target, emoji] = args.react.as_slice() {
         request.reaction = Some(reaction(target, emoji, true)?);
     } else if let [target, emoji] = args.unreact.as_slice() {
@@ -64,9 +68,14 @@ fn message(args: &SendArgs) -> Result<SendRequest> {
 }
 
 fn reaction(target: &str, emoji: &str, on: bool) -> Result<ReactionRequest> {
-    let target: MessageId =
-        target.parse().map_err(|error| Failure::Usage(format!("{target}: {error}")))?;
-    Ok(ReactionRequest { target, emoji: emoji.to_owned(), on })
+    let target: MessageId = target
+        .parse()
+        .map_err(|error| Failure::Usage(format!("{target}: {error}")))?;
+    Ok(ReactionRequest {
+        target,
+        emoji: emoji.to_owned(),
+        on,
+    })
 }
 
 /// The words given, or what comes through the pipe.
@@ -83,15 +92,16 @@ fn text_of(words: &[String]) -> Result<String> {
 /// text is too long anyway.
 fn read_text(from: impl Read) -> Result<String> {
     let mut bytes = Vec::new();
-    from.take(TEXT_BYTES_MAX as u64 + 2).read_to_end(&mut bytes)?;
+    from.take(TEXT_BYTES_MAX as u64 + 2)
+        .read_to_end(&mut bytes)?;
     let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     if text.len() > TEXT_BYTES_MAX {
-        return Err(Failure::Usage(text::text_too_long(TEXT_BYTES_MAX)));
+        return Err(anyhow!(text::text_too_long(TEXT_BYTES_MAX)).into());
     }
     match std::str::from_utf8(text) {
         Ok(text) => Ok(text.to_owned()),
-        Err(_) => Err(Failure::Usage(text::STDIN_NOT_TEXT.into())),
+        Err(_) => Err(anyhow!(text::STDIN_NOT_TEXT).into()),
     }
 }
 
@@ -101,8 +111,10 @@ mod tests {
 
     fn read(bytes: &[u8]) -> std::result::Result<String, String> {
         read_text(bytes).map_err(|failure| {
-            let Failure::Usage(why) = failure else { panic!("{failure:?}") };
-            why
+            let Failure::Other(why) = failure else {
+                panic!("{failure:?}")
+            };
+            why.to_string()
         })
     }
 
@@ -123,7 +135,7 @@ mod tests {
         assert_eq!(refused, text::text_too_long(TEXT_BYTES_MAX));
         assert!(read(format!("{longest}x\n").as_bytes()).is_err());
         let endless = read_text(io::repeat(b'x'));
-        assert!(matches!(endless, Err(Failure::Usage(_))));
+        assert!(matches!(endless, Err(Failure::Other(_))));
     }
 
     #[test]

@@ -38,8 +38,15 @@ pub(super) async fn verify(cx: &Context<'_>, peer: &str, number: &[String]) -> R
 
 /// Twelve groups of five, in three lines that two people can read to each other.
 fn safety_number(peer: &PeerView, view: &VerifyView) -> String {
-    let digits: Vec<char> = view.safety_number.chars().filter(char::is_ascii_digit).collect();
-    let groups: Vec<String> = digits.chunks(GROUP_DIGITS).map(|g| g.iter().collect()).collect();
+    let digits: Vec<char> = view
+        .safety_number
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
+    let groups: Vec<String> = digits
+        .chunks(GROUP_DIGITS)
+        .map(|g| g.iter().collect())
+        .collect();
     let mut shown = text::safety_number(&label(peer), view.verified);
     shown.push_str("\n\n");
     for line in groups.chunks(LINE_GROUPS) {

@@ -13,7 +13,7 @@ use hallway_node::keys::{self, Secrets};
 use hallway_node::{Handle, NodeConfig};
 use serde_json::json;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -87,9 +87,11 @@ pub(super) fn node_config(
     }
 }
 
-/// A running node that serves its API.
+/// A running node that serves its API, and what tells it to stop.
 pub(super) struct Node {
     pub(super) handle: Handle,
+    interrupt: Signal,
+    terminate: Signal,
     api: JoinHandle<std::io::Result<()>>,
 }
 
@@ -97,15 +99,31 @@ impl Node {
     pub(super) async fn start(config: NodeConfig) -> Result<Self> {
         let home = config.home.clone();
         let socket = home.socket().map_err(anyhow::Error::from)?;
+        // From here on there is something to say goodbye to.
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
         let listener = hallway_api::bind(&socket);
-        let listener = listener.with_context(|| format!("cannot listen on {}", socket.display()))?;
-        let handle = hallway_node::start(config).await.map_err(anyhow::Error::from)?;
+        let listener =
+            listener.with_context(|| format!("cannot listen on {}", socket.display()))?;
+        let handle = hallway_node::start(config)
+            .await
+            .map_err(anyhow::Error::from)?;
         let api = tokio::spawn(hallway_api::serve(listener, handle.clone(), home));
-        Ok(Self { handle, api })
+        Ok(Self {
+            handle,
+            interrupt,
+            terminate,
+            api,
+        })
     }
 
     pub(super) async fn status(&self) -> Result<StatusView> {
-        match self.handle.ask(Command::Status).await.map_err(anyhow::Error::from)? {
+        match self
+            .handle
+            .ask(Command::Status)
+            .await
+            .map_err(anyhow::Error::from)?
+        {
             Ok(Answer::Status(status)) => Ok(*status),
             Ok(_) => Err(anyhow::anyhow!("the node did not say its status").into()),
             Err(refusal) => Err(anyhow::Error::from(refusal).into()),
@@ -114,25 +132,31 @@ impl Node {
 
     /// Says that the node is ready.
     pub(super) async fn announce(&self, cx: &Context<'_>) -> Result {
-        let StatusView { id, name, port, pid, .. } = self.status().await?;
+        let StatusView {
+            id,
+            name,
+            port,
+            pid,
+            ..
+        } = self.status().await?;
         let ready = json!({ "event": "ready", "id": id, "name": name, "port": port, "pid": pid });
-        Ok(cx.out.either(&ready, || text::ready(&show::label_of(name.as_str(), &id), port))?)
+        Ok(cx.out.either(&ready, || {
+            text::ready(&show::label_of(name.as_str(), &id), port)
+        })?)
     }
 
     /// Waits for a signal or `hallway stop`, and until the goodbye is said.
-    pub(super) async fn run(self) -> Result {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    pub(super) async fn run(mut self) -> Result {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
             () = self.handle.stopping() => {}
         }
         self.handle.stop();
         tokio::select! {
             () = self.handle.stopped() => {}
             // Asked twice: whoever does that does not want to wait.
-            _ = interrupt.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
         // Clients that do not take their last reply are left.
         let _ = tokio::time::timeout(LAST_REPLIES, self.api).await;

@@ -1,0 +1,10 @@
+//! The command line of real nodes: what it prints, and how it ends.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod docs;
+mod echo;
+mod run;
+mod streams;
+mod talk;
+mod trust;
+mod up;

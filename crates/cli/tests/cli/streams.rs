@@ -1,0 +1,91 @@
+//! Streams: events, changes of peers, pipes that close.
+
+use crate::run::{Home, pair};
+use serde_json::json;
+use std::io::Read;
+use std::process::Stdio;
+
+#[test]
+fn tail_goes_on_where_it_left_off() {
+    let (ann, bo) = pair("Bo");
+    let mut events = ann.follow(&["tail", "--json"]);
+    let texts = ["one", "two", "three"];
+    ann.run(&["send", "Bo", texts[0]]);
+    let text = |event: &serde_json::Value| event["message"]["text"].as_str().map(str::to_owned);
+    let first = events.until(|event| text(event).is_some());
+    assert_eq!(
+        (
+            text(&first).unwrap().as_str(),
+            &first["kind"],
+            &first["new"]
+        ),
+        (texts[0], &json!("message"), &json!(true))
+    );
+    assert_eq!(first["message"]["to"], bo.ready["id"]);
+    drop(events);
+    ann.run(&["send", "Bo", texts[1]]);
+    ann.run(&["send", "Bo", texts[2]]);
+    let since = first["event"].to_string();
+    let mut events = ann.follow(&["tail", "--json", "--since", &since]);
+    let is_new = |event: &serde_json::Value| event["new"] == json!(true);
+    assert_eq!(text(&events.until(is_new)).unwrap(), texts[1]);
+    assert_eq!(text(&events.until(is_new)).unwrap(), texts[2]);
+    ann.run(&["stop"]);
+    while !events.line().is_empty() {}
+    assert_eq!(events.ended(), 0);
+}
+
+#[test]
+fn peers_who_come_and_go_are_shown() {
+    let (ann, bo) = (Home::up("Ann"), Home::up("Bo"));
+    let mut json = ann.follow(&["peers", "--watch", "--json"]);
+    let mut text = ann.follow(&["peers", "--watch"]);
+    // Both listen once they have said what there is, which is nothing; a status tells nothing of
+    // that, a first event does.
+    ann.run(&["connect", &bo.address()]);
+    let peer = json.until(|peer| peer["state"] == "live");
+    assert_eq!(peer["id"], bo.ready["id"]);
+    loop {
+        let line = text.line();
+        if line.contains("Bo~") && line.contains("live") {
+            break;
+        }
+        assert!(!line.is_empty());
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let home = Home::up("Ann");
+    for args in [
+        &["status"][..],
+        &["export"],
+        &["man"],
+        &["completions", "bash"],
+        &["--help"],
+    ] {
+        let mut child = home.command(args).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut err = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut err)
+            .unwrap();
+        assert_eq!(
+            (child.wait().unwrap().code(), err.as_str()),
+            (Some(0), ""),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn export_is_json_on_each_line() {
+    let (ann, _bo) = pair("Bo");
+    ann.run(&["send", "Bo", "to keep"]);
+    let export = ann.run(&["export"]);
+    assert!(export.json().len() >= 3);
+    assert!(export.out.contains("to keep"));
+}
