@@ -19,7 +19,10 @@ pub(crate) struct Disk {
 
 enum Keeper {
     /// Commits to the database in groups.
-    Thread { requests: Sender<Request>, thread: JoinHandle<()> },
+    Thread {
+        requests: Sender<Request>,
+        thread: JoinHandle<()>,
+    },
     /// Keeps nothing and says so at once.
     Nobody { last_change: u64 },
 }
@@ -36,14 +39,28 @@ impl Disk {
                 let _ = report.send(completion);
             });
         })?;
-        Ok((Self { keeper: Keeper::Thread { requests, thread }, requests: 0, done }, completions))
+        Ok((
+            Self {
+                keeper: Keeper::Thread { requests, thread },
+                requests: 0,
+                done,
+            },
+            completions,
+        ))
     }
 
     /// A disk for nodes that keep nothing: every write is done at once and forgotten.
     pub(crate) fn forgetful() -> (Self, mpsc::UnboundedReceiver<Completion>) {
         let (done, completions) = mpsc::unbounded_channel();
         let keeper = Keeper::Nobody { last_change: 0 };
-        (Self { keeper, requests: 0, done }, completions)
+        (
+            Self {
+                keeper,
+                requests: 0,
+                done,
+            },
+            completions,
+        )
     }
 
     /// Queues writes that become durable together.
@@ -51,19 +68,30 @@ impl Disk {
         self.requests += 1;
         match &mut self.keeper {
             Keeper::Thread { requests, .. } => {
-                let sent = requests.send(Request { token, epoch, writes });
+                let sent = requests.send(Request {
+                    token,
+                    epoch,
+                    writes,
+                });
                 assert!(sent.is_ok(), "the disk thread is gone");
             }
             Keeper::Nobody { last_change } => {
-                let messages = writes.iter().filter(|write| matches!(write, Write::Message(_)));
+                let messages = writes
+                    .iter()
+                    .filter(|write| matches!(write, Write::Message(_)));
                 let added = messages
                     .map(|_| {
                         *last_change += 1;
-                        Added::New { change: *last_change }
+                        Added::New {
+                            change: *last_change,
+                        }
                     })
                     .collect();
                 // The receiver lives as long as the driver, which holds both.
-                let _ = self.done.send(Completion { token, result: Ok(added) });
+                let _ = self.done.send(Completion {
+                    token,
+                    result: Ok(added),
+                });
             }
         }
     }

@@ -60,13 +60,17 @@ pub async fn run(home: &Home, node: Option<&Handle>, peer: Option<&PeerView>) ->
             Some(peer) => checks.push(check_reach(peer).await),
             None => {
                 checks.push(check_company(&peers));
-                let far = peers.iter().filter(|p| p.state == Presence::Nearby && !p.blocked);
+                let far = peers
+                    .iter()
+                    .filter(|p| p.state == Presence::Nearby && !p.blocked);
                 for peer in far.take(PEERS_TRIED) {
                     checks.push(check_reach(peer).await);
                 }
             }
         }
-        let examined = peers.iter().filter(|p| peer.is_none_or(|wanted| wanted.id == p.id));
+        let examined = peers
+            .iter()
+            .filter(|p| peer.is_none_or(|wanted| wanted.id == p.id));
         checks.extend(examined.filter_map(check_clock));
     }
     Report { checks }
@@ -86,9 +90,16 @@ async fn ask(node: &Handle) -> (Option<StatusView>, Vec<PeerView>) {
 
 fn check_node(home: &Home, status: Option<&StatusView>) -> Check {
     match status {
-        Some(status) => ok("node", format!("running as {} on port {}", status.name, status.port)),
+        Some(status) => ok(
+            "node",
+            format!("running as {} on port {}", status.name, status.port),
+        ),
         None => match home.lock() {
-            Ok(_) => fail("node", "no node is running".into(), "start it with `hallway up`"),
+            Ok(_) => fail(
+                "node",
+                "no node is running".into(),
+                "start it with `hallway up`",
+            ),
             Err(error) => fail(
                 "node",
                 format!("a node is there but does not answer: {error}"),
@@ -102,7 +113,10 @@ fn check_disk(home: &Path) -> Check {
     match rustix::fs::statvfs(home) {
         Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE_BYTES_MIN => fail(
             "disk",
-            format!("only {} MiB are free", disk.f_bavail.saturating_mul(disk.f_frsize) >> 20),
+            format!(
+                "only {} MiB are free",
+                disk.f_bavail.saturating_mul(disk.f_frsize) >> 20
+            ),
             "free some space: messages that do not fit on the disk are refused",
         ),
         Ok(disk) => {
@@ -119,12 +133,18 @@ fn check_disk(home: &Path) -> Check {
 
 fn check_interfaces(links: &Snapshot) -> Check {
     let listed = |interface: &Interface| {
-        let addresses: Vec<_> =
-            interface.addresses.iter().map(|subnet| subnet.address.to_string()).collect();
+        let addresses: Vec<_> = interface
+            .addresses
+            .iter()
+            .map(|subnet| subnet.address.to_string())
+            .collect();
         format!("{} ({})", interface.name, addresses.join(", "))
     };
-    let usable: Vec<_> =
-        links.usable().filter(|interface| interface.kind != Kind::Loopback).map(listed).collect();
+    let usable: Vec<_> = links
+        .usable()
+        .filter(|interface| interface.kind != Kind::Loopback)
+        .map(listed)
+        .collect();
     if usable.is_empty() {
         return fail(
             "interfaces",
@@ -141,17 +161,24 @@ async fn check_multicast(interface: &Interface) -> Check {
     let name = &interface.name;
     let mut heard = Vec::new();
     let mut failed = Vec::new();
-    let v4 = interface.addresses.iter().find_map(|subnet| match subnet.address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
-    });
+    let v4 = interface
+        .addresses
+        .iter()
+        .find_map(|subnet| match subnet.address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
     if let Some(address) = v4 {
         match echo(multicast_v4(address)).await {
             Ok(()) => heard.push("IPv4"),
             Err(error) => failed.push(format!("IPv4: {error}")),
         }
     }
-    if interface.addresses.iter().any(|subnet| subnet.address.is_ipv6()) {
+    if interface
+        .addresses
+        .iter()
+        .any(|subnet| subnet.address.is_ipv6())
+    {
         match echo(multicast_v6(interface.index)).await {
             Ok(()) => heard.push("IPv6"),
             Err(error) => failed.push(format!("IPv6: {error}")),
@@ -160,8 +187,15 @@ async fn check_multicast(interface: &Interface) -> Check {
     let advice = "a firewall on this host or the interface itself drops multicast: allow UDP port \
                   5353 in and out; until then `hallway connect ADDRESS` reaches people directly";
     match (heard.is_empty(), failed.is_empty()) {
-        (false, _) => ok("multicast", format!("works on {name} ({})", heard.join(" and "))),
-        (true, false) => fail("multicast", format!("{name}: {}", failed.join("; ")), advice),
+        (false, _) => ok(
+            "multicast",
+            format!("works on {name} ({})", heard.join(" and ")),
+        ),
+        (true, false) => fail(
+            "multicast",
+            format!("{name}: {}", failed.join("; ")),
+            advice,
+        ),
         (true, true) => warn("multicast", format!("{name} has no usable address"), advice),
     }
 }
@@ -201,14 +235,19 @@ async fn echo(prepared: io::Result<(UdpSocket, SocketAddr)>) -> io::Result<()> {
     let mut heard = [0; 64];
     match timeout(ECHO_WITHIN, socket.recv_from(&mut heard)).await {
         Ok(received) => received.map(|_| ()),
-        Err(_) => Err(io::Error::other("a packet sent to the group did not come back")),
+        Err(_) => Err(io::Error::other(
+            "a packet sent to the group did not come back",
+        )),
     }
 }
 
 /// Firewalls that Debian, Ubuntu and Fedora ship, by what they leave on the disk.
 fn check_firewall(port: u16) -> Check {
     let ufw = std::fs::read_to_string("/etc/ufw/ufw.conf").unwrap_or_default();
-    if ufw.lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes")) {
+    if ufw
+        .lines()
+        .any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"))
+    {
         return warn(
             "firewall",
             "ufw is switched on here".into(),
@@ -238,18 +277,28 @@ async fn check_own_port(status: &StatusView) -> Check {
         }
     }
     if refused.is_empty() {
-        return ok("port", format!("this node answers at its port {}", status.port));
+        return ok(
+            "port",
+            format!("this node answers at its port {}", status.port),
+        );
     }
     fail(
         "port",
-        format!("this node does not answer at its own address: {}", refused.join("; ")),
+        format!(
+            "this node does not answer at its own address: {}",
+            refused.join("; ")
+        ),
         "a firewall on this host blocks the port: allow it for incoming TCP and UDP",
     )
 }
 
 fn check_identity(status: &StatusView) -> Check {
     let count = |name: &str| {
-        status.counters.iter().find(|counter| counter.name == name).map_or(0, |c| c.count)
+        status
+            .counters
+            .iter()
+            .find(|counter| counter.name == name)
+            .map_or(0, |c| c.count)
     };
     if count("own_id_announced") + count("cloned_identity") == 0 {
         return ok("identity", "no other node uses this node's key".into());
@@ -262,7 +311,10 @@ fn check_identity(status: &StatusView) -> Check {
 }
 
 fn check_company(peers: &[PeerView]) -> Check {
-    let here = peers.iter().filter(|peer| peer.state != Presence::Offline).count();
+    let here = peers
+        .iter()
+        .filter(|peer| peer.state != Presence::Offline)
+        .count();
     if here > 0 {
         return ok("company", format!("{here} other nodes are seen"));
     }
@@ -306,7 +358,10 @@ async fn check_reach(peer: &PeerView) -> Check {
     if !refused.is_empty() {
         return fail(
             "peer",
-            format!("{name}: the host at {} answers, but no node does", refused.join(", ")),
+            format!(
+                "{name}: the host at {} answers, but no node does",
+                refused.join(", ")
+            ),
             "their node has stopped or uses another port; on their side, start it again",
         );
     }
@@ -317,11 +372,17 @@ async fn check_reach(peer: &PeerView) -> Check {
     } else {
         "their host is off, away, or on another network"
     };
-    fail("peer", format!("{name} does not answer at {}", silent.join(", ")), advice)
+    fail(
+        "peer",
+        format!("{name} does not answer at {}", silent.join(", ")),
+        advice,
+    )
 }
 
 fn check_clock(peer: &PeerView) -> Option<Check> {
-    let skew = peer.clock_skew_ms.filter(|skew| skew.unsigned_abs() > SKEW_MS_MAX)?;
+    let skew = peer
+        .clock_skew_ms
+        .filter(|skew| skew.unsigned_abs() > SKEW_MS_MAX)?;
     let (name, minutes) = (&peer.name, skew.unsigned_abs() / 60_000);
     let side = if skew > 0 { "ahead of" } else { "behind" };
     Some(warn(
@@ -332,13 +393,28 @@ fn check_clock(peer: &PeerView) -> Option<Check> {
 }
 
 fn ok(name: &str, detail: String) -> Check {
-    Check { name: name.into(), outcome: Outcome::Ok, detail, advice: None }
+    Check {
+        name: name.into(),
+        outcome: Outcome::Ok,
+        detail,
+        advice: None,
+    }
 }
 
 fn warn(name: &str, detail: String, advice: &str) -> Check {
-    Check { name: name.into(), outcome: Outcome::Warn, detail, advice: Some(advice.into()) }
+    Check {
+        name: name.into(),
+        outcome: Outcome::Warn,
+        detail,
+        advice: Some(advice.into()),
+    }
 }
 
 fn fail(name: &str, detail: String, advice: &str) -> Check {
-    Check { name: name.into(), outcome: Outcome::Fail, detail, advice: Some(advice.into()) }
+    Check {
+        name: name.into(),
+        outcome: Outcome::Fail,
+        detail,
+        advice: Some(advice.into()),
+    }
 }
