@@ -2,7 +2,7 @@
 //! a message would meet them, and says what to do and whose side it is on.
 
 use crate::handle::Handle;
-use crate::home::Home;
+use crate::home::{Home, HomeError};
 use crate::links::{Interface, Kind, Snapshot, scoped};
 use hallway_model::{
     Answer, Check, Command, Outcome, PORT_DEFAULT, PeerView, Presence, Report, StatusView,
@@ -25,7 +25,8 @@ const PEERS_TRIED: usize = 8;
 const SKEW_MS_MAX: u64 = 120_000;
 /// Less room than this and the history will soon not fit.
 const FREE_BYTES_MIN: u64 = 100 << 20;
-/// The groups of mDNS (RFC 6762 section 3).
+/// The port and the groups of mDNS (RFC 6762 section 3).
+const MDNS_PORT: u16 = 5353;
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 
@@ -95,22 +96,25 @@ fn check_node(home: &Home, status: Option<&StatusView>) -> Check {
             format!("running as {} on port {}", status.name, status.port),
         ),
         None => match home.lock() {
-            Ok(_) => fail(
-                "node",
-                "no node is running".into(),
-                "start it with `hallway up`",
-            ),
-            Err(error) => fail(
+            Err(error @ HomeError::Running { .. }) => fail(
                 "node",
                 format!("a node is there but does not answer: {error}"),
                 "stop that process and start the node again with `hallway up`",
+            ),
+            // Whatever else stands in its way, starting it tells.
+            Ok(_) | Err(_) => fail(
+                "node",
+                "no node is running".into(),
+                "start it with `hallway up`",
             ),
         },
     }
 }
 
 fn check_disk(home: &Path) -> Check {
-    match rustix::fs::statvfs(home) {
+    // A new home is made on the disk of the folder that it will be in.
+    let there = home.ancestors().find(|folder| folder.exists());
+    match rustix::fs::statvfs(there.unwrap_or(home)) {
         Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < FREE_BYTES_MIN => fail(
             "disk",
             format!(
@@ -155,8 +159,8 @@ fn check_interfaces(links: &Snapshot) -> Check {
     ok("interfaces", usable.join("; "))
 }
 
-/// Sends a packet to the group of mDNS on one interface and waits for it to come back, which
-/// takes the same way through this host's own firewall as an announcement.
+/// Sends a packet to the group and port of mDNS on one interface and waits for it to come back,
+/// which takes the same way through this host's own firewall as an announcement.
 async fn check_multicast(interface: &Interface) -> Check {
     let name = &interface.name;
     let mut heard = Vec::new();
@@ -202,43 +206,69 @@ async fn check_multicast(interface: &Interface) -> Check {
 
 /// A socket on the interface that has joined the group, and where to send.
 fn multicast_v4(address: Ipv4Addr) -> io::Result<(UdpSocket, SocketAddr)> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into())?;
+    let socket = shared_socket(Domain::IPV4)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, MDNS_PORT).into())?;
     socket.join_multicast_v4(&GROUP_V4, &address)?;
     socket.set_multicast_if_v4(&address)?;
     socket.set_multicast_loop_v4(true)?;
-    let socket = into_tokio(socket)?;
-    let port = socket.local_addr()?.port();
-    Ok((socket, SocketAddr::new(GROUP_V4.into(), port)))
+    let group = SocketAddr::new(GROUP_V4.into(), MDNS_PORT);
+    Ok((UdpSocket::from_std(socket.into())?, group))
 }
 
 fn multicast_v6(index: u32) -> io::Result<(UdpSocket, SocketAddr)> {
-    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = shared_socket(Domain::IPV6)?;
     socket.set_only_v6(true)?;
-    socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, 0, 0, 0).into())?;
+    socket.bind(&SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, MDNS_PORT, 0, 0).into())?;
     socket.join_multicast_v6(&GROUP_V6, index)?;
     socket.set_multicast_if_v6(index)?;
     socket.set_multicast_loop_v6(true)?;
-    let socket = into_tokio(socket)?;
-    let port = socket.local_addr()?.port();
-    Ok((socket, scoped(GROUP_V6.into(), port, index)))
+    let group = scoped(GROUP_V6.into(), MDNS_PORT, index);
+    Ok((UdpSocket::from_std(socket.into())?, group))
 }
 
-fn into_tokio(socket: Socket) -> io::Result<UdpSocket> {
+/// Every program that speaks mDNS shares its port.
+fn shared_socket(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket)
 }
 
 async fn echo(prepared: io::Result<(UdpSocket, SocketAddr)>) -> io::Result<()> {
     let (socket, group) = prepared?;
-    socket.send_to(b"hallway doctor", group).await?;
-    let mut heard = [0; 64];
-    match timeout(ECHO_WITHIN, socket.recv_from(&mut heard)).await {
-        Ok(received) => received.map(|_| ()),
-        Err(_) => Err(io::Error::other(
-            "a packet sent to the group did not come back",
-        )),
+    let question = question()?;
+    socket.send_to(&question, group).await?;
+    let back = async {
+        let mut heard = [0; 1500];
+        // Others may be talking, too.
+        while socket.recv(&mut heard).await? != question.len()
+            || heard[..question.len()] != question
+        {}
+        Ok(())
+    };
+    timeout(ECHO_WITHIN, back).await.unwrap_or_else(|_| {
+        let why = "a packet sent to the group did not come back";
+        Err(io::Error::other(why))
+    })
+}
+
+/// A question (RFC 1035 section 4.1) for the address of a host that nobody is, by which this
+/// packet is told from all others.
+fn question() -> io::Result<Vec<u8>> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let label = format!("hallway-doctor-{:016x}", u64::from_be_bytes(random));
+    // No id, no flags, one question, nothing else.
+    let mut packet = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in [label.as_str(), "local"] {
+        packet.push(u8::try_from(label.len()).map_err(io::Error::other)?);
+        packet.extend(label.as_bytes());
     }
+    // The root, then type A and class IN.
+    packet.extend([0, 0, 1, 0, 1]);
+    Ok(packet)
 }
 
 /// Firewalls that Debian, Ubuntu and Fedora ship, by what they leave on the disk.
