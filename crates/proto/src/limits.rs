@@ -10,6 +10,9 @@ pub const PONG_WITHIN_ACTIVE: Duration = Duration::from_secs(7);
 pub const PING_AFTER_IDLE: Duration = Duration::from_secs(15);
 /// How long the answer may take then: 45 s in all.
 pub const PONG_WITHIN_IDLE: Duration = Duration::from_secs(30);
+/// How long the answer may take while something else comes in: it may wait behind a whole window,
+/// and 4 MiB in two minutes is 35 kB/s.
+pub const PONG_WITHIN_BUSY: Duration = Duration::from_secs(120);
 /// A conversation counts as open for so long after the last message or typing in it.
 pub const ACTIVE_FOR: Duration = Duration::from_secs(60);
 

@@ -209,23 +209,17 @@ impl Session {
         let active = self
             .active_at
             .is_some_and(|at| self.heard_at - at < ACTIVE_FOR);
+        let (silence, answer) = if active {
+            (PING_AFTER_ACTIVE, PONG_WITHIN_ACTIVE)
+        } else {
+            (PING_AFTER_IDLE, PONG_WITHIN_IDLE)
+        };
         match &self.ping {
             Some(ping) => {
-                ping.sent_at
-                    + if active {
-                        PONG_WITHIN_ACTIVE
-                    } else {
-                        PONG_WITHIN_IDLE
-                    }
+                let last_sign = ping.sent_at.max(self.heard_at);
+                (last_sign + answer).min(ping.sent_at + PONG_WITHIN_BUSY)
             }
-            None => {
-                self.heard_at
-                    + if active {
-                        PING_AFTER_ACTIVE
-                    } else {
-                        PING_AFTER_IDLE
-                    }
-            }
+            None => self.heard_at + silence,
         }
     }
 
