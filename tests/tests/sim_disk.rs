@@ -10,83 +10,102 @@ fn all_arrived(world: &World, marks: &[Mark]) -> bool {
 
 #[test]
 fn a_full_disk_of_the_author_refuses_and_later_takes() {
-    explore("a_full_disk_of_the_author_refuses_and_later_takes", 50, |world| {
-        let (a, b) = world.couple();
-        world.set_room(a, Some(3));
-        // In bursts, so that some wait for the disk when others fail.
-        let mut marks = Vec::new();
-        for _ in 0..20 {
-            let burst = world.range(1..4);
-            marks.extend((0..burst).map(|_| world.say(a, b)));
-            let pause = world.between(ms(0), ms(3));
-            world.run_for(pause);
-        }
-        world.run_for(secs(1));
-        let refused = marks.iter().filter(|mark| world.is_refused(**mark)).count();
-        assert!(refused >= marks.len() - 3, "{refused} of {} refused", marks.len());
-        assert!(is_told(world, a, "disk_full"));
-        world.set_room(a, None);
-        let later = [world.say(a, b), world.say(a, b)];
-        world.run_until(secs(2), |world| all_arrived(world, &later));
-        world.settle();
-        for mark in marks {
-            assert_eq!(world.arrived(mark), world.is_promised(mark));
-        }
-    });
+    explore(
+        "a_full_disk_of_the_author_refuses_and_later_takes",
+        50,
+        |world| {
+            let (a, b) = world.couple();
+            world.set_room(a, Some(3));
+            // In bursts, so that some wait for the disk when others fail.
+            let mut marks = Vec::new();
+            for _ in 0..20 {
+                let burst = world.range(1..4);
+                marks.extend((0..burst).map(|_| world.say(a, b)));
+                let pause = world.between(ms(0), ms(3));
+                world.run_for(pause);
+            }
+            world.run_for(secs(1));
+            let refused = marks.iter().filter(|mark| world.is_refused(**mark)).count();
+            assert!(
+                refused >= marks.len() - 3,
+                "{refused} of {} refused",
+                marks.len()
+            );
+            assert!(is_told(world, a, "disk_full"));
+            world.set_room(a, None);
+            let later = [world.say(a, b), world.say(a, b)];
+            world.run_until(secs(2), |world| all_arrived(world, &later));
+            world.settle();
+            for mark in marks {
+                assert_eq!(world.arrived(mark), world.is_promised(mark));
+            }
+        },
+    );
 }
 
 #[test]
 fn a_full_disk_of_the_receiver_holds_and_loses_nothing() {
-    explore("a_full_disk_of_the_receiver_holds_and_loses_nothing", 50, |world| {
-        let (a, b) = world.couple();
-        let room = world.range(0..10);
-        world.set_room(b, usize::try_from(room).ok());
-        let mut marks = Vec::new();
-        for _ in 0..40 {
-            marks.push(world.say_anything(a, b));
-            let pause = world.between(ms(0), ms(3));
-            world.run_for(pause);
-        }
-        // Tried again and again meanwhile, at most once in each ten seconds.
-        let before = world.handed(b);
-        world.run_for(mins(2));
-        assert!(is_told(world, b, "disk_full"));
-        let often = u64::from(world.handed(b) - before);
-        let tries = 120 / STORAGE_RETRY.as_secs();
-        assert!(often < 20 * tries, "{often} requests and writes in two minutes");
-        world.set_room(b, None);
-        world.run_until(STORAGE_RETRY + secs(2), |world| all_arrived(world, &marks));
-        world.settle();
-    });
+    explore(
+        "a_full_disk_of_the_receiver_holds_and_loses_nothing",
+        50,
+        |world| {
+            let (a, b) = world.couple();
+            let room = world.range(0..10);
+            world.set_room(b, usize::try_from(room).ok());
+            let mut marks = Vec::new();
+            for _ in 0..40 {
+                marks.push(world.say_anything(a, b));
+                let pause = world.between(ms(0), ms(3));
+                world.run_for(pause);
+            }
+            // Tried again and again meanwhile, at most once in each ten seconds.
+            let before = world.handed(b);
+            world.run_for(mins(2));
+            assert!(is_told(world, b, "disk_full"));
+            let often = u64::from(world.handed(b) - before);
+            let tries = 120 / STORAGE_RETRY.as_secs();
+            assert!(
+                often < 20 * tries,
+                "{often} requests and writes in two minutes"
+            );
+            world.set_room(b, None);
+            world.run_until(STORAGE_RETRY + secs(2), |world| all_arrived(world, &marks));
+            world.settle();
+        },
+    );
 }
 
 #[test]
 fn a_failing_disk_takes_nothing_back_that_was_told() {
-    explore("a_failing_disk_takes_nothing_back_that_was_told", 100, |world| {
-        let (a, b) = world.couple();
-        world.commit_us = 500..20_000;
-        for round in 0..6 {
-            let failing = if round % 2 == 0 { a } else { b };
-            for _ in 0..world.range(1..6) {
-                world.say(a, b);
-                world.say_anything(b, a);
-            }
-            let pause = world.between(ms(0), ms(30));
-            world.run_for(pause);
-            world.set_failing(failing, true);
-            for _ in 0..world.range(1..20) {
-                world.say(a, b);
-                world.say(b, a);
-                world.read_up_to(a, b, 1000);
-                let pause = world.between(ms(0), ms(20));
+    explore(
+        "a_failing_disk_takes_nothing_back_that_was_told",
+        100,
+        |world| {
+            let (a, b) = world.couple();
+            world.commit_us = 500..20_000;
+            for round in 0..6 {
+                let failing = if round % 2 == 0 { a } else { b };
+                for _ in 0..world.range(1..6) {
+                    world.say(a, b);
+                    world.say_anything(b, a);
+                }
+                let pause = world.between(ms(0), ms(30));
                 world.run_for(pause);
+                world.set_failing(failing, true);
+                for _ in 0..world.range(1..20) {
+                    world.say(a, b);
+                    world.say(b, a);
+                    world.read_up_to(a, b, 1000);
+                    let pause = world.between(ms(0), ms(20));
+                    world.run_for(pause);
+                }
+                let pause = world.between(ms(0), secs(15));
+                world.run_for(pause);
+                world.set_failing(failing, false);
             }
-            let pause = world.between(ms(0), secs(15));
-            world.run_for(pause);
-            world.set_failing(failing, false);
-        }
-        world.settle();
-    });
+            world.settle();
+        },
+    );
 }
 
 #[test]
@@ -131,13 +150,22 @@ fn a_change_that_is_refused_is_undone() {
         let both = [Command::Block(peer), Command::KeepName(peer)];
         let both = both.map(|command| world.command(a, command));
         world.run_for(secs(1));
-        assert!(both.iter().all(|id| world.answer(a, *id).is_some_and(Result::is_err)));
+        assert!(
+            both.iter()
+                .all(|id| world.answer(a, *id).is_some_and(Result::is_err))
+        );
         world.set_failing(a, false);
         let mark = world.say(a, b);
         world.run_until(secs(30), |world| world.is_told_delivered(mark));
         world.settle();
-        let (before, after) = (before.expect("a contact"), world.record(a, b).expect("a contact"));
-        assert_eq!((before.blocked, before.relation), (after.blocked, after.relation));
+        let (before, after) = (
+            before.expect("a contact"),
+            world.record(a, b).expect("a contact"),
+        );
+        assert_eq!(
+            (before.blocked, before.relation),
+            (after.blocked, after.relation)
+        );
     });
 }
 

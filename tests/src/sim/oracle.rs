@@ -35,6 +35,15 @@ impl Mark {
         }
     }
 
+    /// A longer text that carries the mark.
+    pub fn text_with(self, rest: &str) -> Body {
+        let text = format!("{self} {rest}");
+        Body::Text {
+            text,
+            reply_to: None,
+        }
+    }
+
     pub(super) fn as_target(self) -> MessageId {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&TARGET);

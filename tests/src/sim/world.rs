@@ -256,7 +256,11 @@ impl World {
         for host in &hosts {
             self.start(*host);
         }
-        self.run_until(secs(10), |world| world.are_joined(hosts[0], hosts[1]));
+        self.run_until(secs(10), |world| {
+            let (one, other) = (hosts[0], hosts[1]);
+            let shown = world.is_live(one, other) && world.is_live(other, one);
+            shown && world.are_joined(one, other)
+        });
         (hosts[0], hosts[1])
     }
 
@@ -450,6 +454,11 @@ impl World {
         let mut bytes = [0; N];
         self.rng.fill_bytes(&mut bytes);
         bytes
+    }
+
+    /// The id of somebody who is not here.
+    pub fn anybody(&mut self) -> PeerId {
+        PeerId(self.bytes())
     }
 
     // What people do.
