@@ -23,11 +23,11 @@ fn a_talk_as_people_see_it() {
     ");
     assert_said!(bo.run(&["peers"]).all(), @"
     exit 0
-    Ann~[tg]  live  wants to write  [rtt]  127.0.0.1:[port]
+    Ann~[tg]  live  wants to write  1 new  [rtt]  127.0.0.1:[port]
     ");
     assert_said!(bo.run(&["requests"]).all(), @"
     exit 0
-    Ann~[tg]  live  wants to write  [rtt]  127.0.0.1:[port]
+    Ann~[tg]  live  wants to write  1 new  [rtt]  127.0.0.1:[port]
     ");
     assert_said!(bo.run(&["requests", "accept", "Ann"]).all(), @"
     exit 0
