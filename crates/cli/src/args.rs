@@ -16,7 +16,6 @@ use std::time::Duration;
     about = help::ABOUT,
     long_about = help::LONG_ABOUT,
     after_help = help::AFTER,
-    disable_help_subcommand = true,
     arg_required_else_help = true,
     max_term_width = 100
 )]
