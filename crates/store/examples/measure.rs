@@ -28,13 +28,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = folder.join("hallway.db");
     let key = DatabaseKey::new([7; 32]);
 
-    let mut random = Random(42);
+    println!("resident at the start: {} KiB", resident_kib());
     let (mut writer, reader) = open(&path, &key)?;
+    writer.snapshot()?;
+    println!("resident after opening: {} KiB", resident_kib());
+    reader.page(&ConversationId::Peer(ME), None, 50)?;
+    reader.search("nothing", None, 50)?;
+    println!("resident after first reads: {} KiB", resident_kib());
+    let mut random = Random(42);
     commit_one_by_one(&mut writer, &mut random)?;
     fill(&mut writer, &mut random, messages)?;
     println!("resident after filling: {} KiB", resident_kib());
-    drop((writer, reader));
+    drop(reader);
+    let (stopped, ()) = timed(|| stop(writer))?;
     println!("database: {} MB", path.metadata()?.len() / 1_000_000);
+    let copied = path.with_extension("db.backup").exists();
+    println!(
+        "clean stop, {} a copy: {stopped:.1?}",
+        if copied { "with" } else { "too large for" }
+    );
 
     let (opened, (writer, reader)) = timed(|| open(&path, &key))?;
     let (read, snapshot) = timed(|| writer.snapshot())?;
@@ -45,6 +57,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop((writer, reader));
     measure_reads(&path, &key)?;
     println!("resident at the end: {} KiB", resident_kib());
+    Ok(())
+}
+
+/// Stops as a node does: the log is moved over, and a copy made if that is quick.
+fn stop(writer: Writer) -> Result<(), Box<dyn Error>> {
+    let (_, requests) = std::sync::mpsc::channel();
+    writer.run(requests, |_| {});
     Ok(())
 }
 

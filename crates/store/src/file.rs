@@ -5,7 +5,6 @@ use crate::connection::{Access, PAGE_BYTES, connect};
 use crate::error::OpenError;
 use crate::key::{DatabaseKey, SALT_BYTES};
 use crate::schema;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -90,14 +89,13 @@ fn inspect(
     if !has_log && bytes % PAGE_BYTES != 0 {
         return Err(corrupt("its length is not a whole number of pages"));
     }
+    // A connection that only reads makes sense of the log and moves nothing of it.
     let access = if has_log {
         Access::Read
     } else {
         Access::Inspect
     };
     let found = connect(path, key, &access).and_then(|connection| {
-        // Otherwise closing would move what is in the log to the database.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         touch_tables(&connection)?;
         schema::version(&connection)
     });

@@ -186,3 +186,15 @@ pub(crate) fn react(author: PeerId, target: &Message, seq: u64, emoji: &str, on:
     };
     message(author, peer, seq, Body::Reaction(reaction))
 }
+
+/// Set in a process that a test starts to be killed or put on a small disk: the folder to use.
+pub(crate) const FOLDER: &str = "HALLWAY_STORE_TEST_FOLDER";
+
+/// This test program again, for one test.
+pub(crate) fn again(test: &str, folder: &Path) -> Vec<String> {
+    let program = std::env::current_exe().unwrap().display().to_string();
+    let folder = format!("{FOLDER}={}", folder.display());
+    ["env", &folder, &program, "--exact", test, "--nocapture"]
+        .map(str::to_owned)
+        .to_vec()
+}

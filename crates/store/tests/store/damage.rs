@@ -6,6 +6,7 @@ use hallway_store::{DatabaseKey, OpenError, open};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
@@ -414,6 +415,17 @@ fn a_damaged_database_never_replaces_its_copy() {
     fs::write(store.path(), bytes).unwrap();
     let after = Files::of(store.close().path());
     assert_eq!(after.0["hallway.db.backup"], files.0["hallway.db.backup"]);
+}
+
+#[test]
+fn nothing_is_printed_about_damage() {
+    let test = again(
+        "damage::a_damaged_database_never_replaces_its_copy",
+        Path::new(""),
+    );
+    let ran = Command::new(&test[0]).args(&test[1..]).output().unwrap();
+    assert!(ran.status.success());
+    assert_eq!(String::from_utf8_lossy(&ran.stderr), "");
 }
 
 #[test]

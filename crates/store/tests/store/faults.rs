@@ -159,18 +159,6 @@ fn what_has_queued_is_answered_in_order_and_before_the_end() {
     assert_eq!(store.reader.unread(&ANN, 0).unwrap(), 2000);
 }
 
-/// Set in a process that a test starts to be killed or put on a small disk: the folder to use.
-const FOLDER: &str = "HALLWAY_STORE_TEST_FOLDER";
-
-/// This test program again, for one test.
-fn again(test: &str, folder: &Path) -> Vec<String> {
-    let program = std::env::current_exe().unwrap().display().to_string();
-    let folder = format!("{FOLDER}={}", folder.display());
-    ["env", &folder, &program, "--exact", test, "--nocapture"]
-        .map(str::to_owned)
-        .to_vec()
-}
-
 /// Messages of one request in the process that is killed.
 const BURST: u64 = 7;
 

@@ -454,6 +454,34 @@ fn a_forgotten_peer_leaves_nothing_and_no_number_comes_again() {
 }
 
 #[test]
+fn somebody_forgotten_can_write_again_at_once() {
+    let mut store = Store::new();
+    let (before, after) = (theirs(ANN, 1, "before"), theirs(ANN, 2, "after"));
+    let add = |message: &Message| Write::Message(Box::new(message.clone()));
+    let peer = Peer::new(ANN, WallTime(1));
+    let group = [
+        add(&before),
+        Write::ForgetPeer(ANN),
+        add(&after),
+        add(&ours(ANN, 4, "hello")),
+    ];
+    store.writer.commit(&[&group]).unwrap();
+    assert_eq!(texts(&store.page(ANN)), ["after", "hello"]);
+    assert_eq!(store.search("after"), ["after"]);
+    store.put(Write::Peer(Box::new(peer.clone())));
+    assert_eq!(store.writer.snapshot().unwrap().peers, [peer.clone()]);
+    // Forgotten after our message, in one group: nothing is left to count on from.
+    let bob = Peer::new(BOB, WallTime(1));
+    let group = [
+        add(&ours(BOB, 9, "hi")),
+        Write::ForgetPeer(BOB),
+        Write::Peer(Box::new(bob.clone())),
+    ];
+    store.writer.commit(&[&group]).unwrap();
+    assert_eq!(store.writer.snapshot().unwrap().peers, [peer, bob]);
+}
+
+#[test]
 fn a_group_is_a_conversation_too() {
     let mut store = Store::new();
     let group = ConversationId::Group(GroupId([5; 16]));
