@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) storage_retry_at: Option<Instant>,
     /// Stored, to be acknowledged with the next write.
     pub(crate) acks: Vec<MessageId>,
+    /// Read up to here, to be told with the next write.
+    pub(crate) read: Option<u64>,
     /// The last message or typing either way.
     pub(crate) active_at: Option<Instant>,
     /// When to replace it by a fresh handshake.
@@ -102,6 +104,7 @@ impl Session {
             draining: None,
             storage_retry_at: None,
             acks: Vec::new(),
+            read: None,
             active_at: None,
             renew_at: now + SESSION_LIFETIME,
             transport,
@@ -128,7 +131,8 @@ impl Session {
     pub(crate) fn poll_frame(&mut self, now: Instant) -> Result<Option<Frame>, SessionError> {
         while self.transport.open(&mut self.scratch)? {
             let frame = Frame::decode(&self.scratch)?;
-            if !matches!(frame, Frame::Message(_) | Frame::Ack(_)) {
+            // A person's messages bring these; each costs as little as the acknowledgement of one.
+            if !matches!(frame, Frame::Message(_) | Frame::Ack(_) | Frame::Read(_)) {
                 self.spend_control(now)?;
             }
             match frame {
@@ -180,10 +184,13 @@ impl Session {
         );
     }
 
-    /// What is to be sent now, acknowledgements included.
+    /// What is to be sent now, acknowledgements and then what was read included.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
         for ids in std::mem::take(&mut self.acks).chunks(crate::frame::ACK_IDS_MAX) {
             self.send(&Frame::Ack(ids.to_vec()), now);
+        }
+        if let Some(seq) = self.read.take() {
+            self.send(&Frame::Read(seq), now);
         }
         if self.outgoing.is_empty() {
             None

@@ -38,7 +38,7 @@ impl Engine {
                 self.type_to(peer, now);
                 Ok(Some(Answer::Done))
             }
-            Command::MarkRead(peer, seq) => self.mark_read(peer, seq, now).map(Some),
+            Command::MarkRead(peer, seq) => self.mark_read(peer, seq).map(Some),
             Command::Rename(name) => {
                 self.rename(command, name, now);
                 Ok(None)
@@ -238,7 +238,7 @@ impl Engine {
         self.settle(peer, now);
     }
 
-    fn mark_read(&mut self, peer: PeerId, seq: u64, now: Now) -> Result<Answer, Refusal> {
+    fn mark_read(&mut self, peer: PeerId, seq: u64) -> Result<Answer, Refusal> {
         let receipts = self.config.read_receipts;
         let entry = self
             .directory
@@ -250,7 +250,7 @@ impl Engine {
         entry.record.read_by_us = seq;
         let contact = entry.is_contact();
         if let Some(session) = entry.session.as_mut().filter(|_| receipts && contact) {
-            session.send(&Frame::Read(seq), now.mono);
+            session.read = Some(seq);
             self.dirty.insert(peer);
         }
         self.update(peer);

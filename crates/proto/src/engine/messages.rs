@@ -1,6 +1,7 @@
 //! Messages: out of the outbox, in from peers, and what the disk says to both.
 
 use super::Engine;
+use crate::directory::Entry;
 use crate::frame::{Envelope, Frame, Hold};
 use crate::io::{CommandId, ConnId, Output, StoreToken};
 use crate::ledger::Then;
@@ -81,7 +82,9 @@ impl Engine {
             return false;
         };
         let waiting = entry.record.request_messages + entry.receiving;
-        let requests = || self.directory.iter().filter(|entry| entry.is_request());
+        let asks =
+            |entry: &&Entry| entry.is_request() || (!entry.is_contact() && entry.receiving > 0);
+        let requests = || self.directory.iter().filter(asks);
         waiting >= REQUEST_MESSAGES_MAX || (waiting == 0 && requests().count() >= REQUESTS_MAX)
     }
 

@@ -76,7 +76,7 @@ impl Engine {
             return;
         };
         if self.config.read_receipts && entry.is_contact() && entry.record.read_by_us > 0 {
-            session.send(&Frame::Read(entry.record.read_by_us), now.mono);
+            session.read = Some(entry.record.read_by_us);
         }
         session.send_ping(now.mono);
         entry.dialer.handle_connected();
