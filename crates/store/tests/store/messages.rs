@@ -354,6 +354,11 @@ fn the_number_of_our_last_message_rises_with_it() {
     again.seq = 60;
     assert_eq!(store.add(&again), Added::Duplicate);
     assert_eq!(last_seq(&store), 7);
+    // A record of the peer that was made before the message, and comes with it.
+    let record = Write::Peer(Box::new(Peer::new(ANN, WallTime(1))));
+    let next = Write::Message(Box::new(ours(ANN, 8, "next")));
+    store.writer.commit(&[&[next, record]]).unwrap();
+    assert_eq!(last_seq(&store.reopened()), 8);
 }
 
 fn full_peer(id: PeerId) -> Peer {
