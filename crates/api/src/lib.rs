@@ -3,6 +3,25 @@
 //! HTTP/1.1 with JSON on a Unix socket that only its owner may open. `GET /api/v1/events` streams;
 //! everything else is one request and one reply, and what is refused is an RFC 9457 problem with a
 //! stable `code`.
+//!
+//! | route under `/api/v1` | takes | gives |
+//! |---|---|---|
+//! | `GET status` | | the node |
+//! | `PUT status`, `PUT name` | [`StatusRequest`], [`NameRequest`] | |
+//! | `GET peers`, `GET requests` | | everybody; strangers who wait |
+//! | `GET peers/{peer}` | | one of them |
+//! | `GET`, `POST peers/{peer}/verify` | [`VerifyRequest`] | the safety number |
+//! | `POST peers/{peer}/block`, `unblock`, `accept`, `forget`, `keep-name` | | the peer |
+//! | `POST peers/{peer}/read`, `typing` | [`ReadRequest`] | |
+//! | `POST connect` | [`ConnectRequest`] | who answered |
+//! | `POST messages` | [`SendRequest`] | [`SendView`] |
+//! | `GET log` | [`LogQuery`] | messages, oldest first |
+//! | `GET events` | [`EventsQuery`] | events, as lines of JSON or server-sent |
+//! | `GET export` | | everything, as lines of JSON |
+//! | `GET doctor` | [`DoctorQuery`] | what is wrong |
+//! | `POST stop` | | |
+//!
+//! `{peer}` is a name, a tag, an id or `name~tag`.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod client;

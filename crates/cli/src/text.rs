@@ -64,6 +64,8 @@ Examples:
 
     pub(crate) const PEERS: &str = "List who is here, and whom you know";
     pub(crate) const PEERS_AFTER: &str = "\
+With --watch and --json, {\"id\":…,\"gone\":true} is somebody who is not known any more.
+
 Examples:
   hallway peers
   hallway peers --watch

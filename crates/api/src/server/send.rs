@@ -27,9 +27,7 @@ pub(super) async fn send(
     JsonBody(request): JsonBody<SendRequest>,
 ) -> Result<Json<SendView>> {
     let wanted = request.wait.unwrap_or(Delivery::Queued);
-    let timeout = request
-        .timeout_ms
-        .map_or(WAIT_DEFAULT, Duration::from_millis);
+    let patience = patience(request.timeout_ms);
     let body = body_of(&request)?;
     let to = ConversationId::Peer(resolve(&node, &request.to).await?.id);
     check_target(&node, to, &body).await?;
@@ -50,8 +48,13 @@ pub(super) async fn send(
     };
     let progress = follow(&node, events, id, &mut state, wanted);
     // The time being over is no fault: the reply says how far it came.
-    let _ = tokio::time::timeout(timeout.min(WAIT_MAX), progress).await;
+    let _ = tokio::time::timeout(patience, progress).await;
     Ok(Json(SendView { id, to, state }))
+}
+
+fn patience(timeout_ms: Option<u64>) -> Duration {
+    let wanted = timeout_ms.map_or(WAIT_DEFAULT, Duration::from_millis);
+    wanted.min(WAIT_MAX)
 }
 
 /// Keeps `state` at how far the message has come, until that is `wanted`.
@@ -150,5 +153,19 @@ fn body_of(request: &SendRequest) -> Result<Body> {
             "a message is one of: `text`, `text` with `reply_to`, `text` with `edit`, `delete`, \
              `reaction`",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        assert_eq!(patience(None), Duration::from_secs(10));
+        assert_eq!(patience(Some(0)), Duration::ZERO);
+        assert_eq!(patience(Some(3_600_000)), WAIT_MAX);
+        assert_eq!(patience(Some(3_600_001)), WAIT_MAX);
+        assert_eq!(patience(Some(u64::MAX)), WAIT_MAX);
     }
 }

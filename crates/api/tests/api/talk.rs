@@ -331,6 +331,44 @@ async fn one_name_of_two_people_is_refused_with_their_tags() {
 }
 
 #[tokio::test]
+async fn any_name_comes_through_the_address_as_it_is() {
+    let node = TestNode::start("Ann").await;
+    for name in [
+        ".",
+        "..",
+        "a/b",
+        "/",
+        "50%",
+        "%2F",
+        "a?b#c",
+        "a+b",
+        "王 小明",
+        "x~y\"z",
+    ] {
+        let refused = node.client.peer(name).await;
+        let Err(ClientError::Refused(problem)) = refused else {
+            panic!("{name}: {refused:?}")
+        };
+        assert_eq!(problem.code, "no_such_peer", "{name}");
+        assert!(problem.detail.contains(name), "{name}: {}", problem.detail);
+        assert_eq!(
+            code(node.client.block(name).await),
+            "no_such_peer",
+            "{name}"
+        );
+        let query = LogQuery {
+            peer: Some(name.into()),
+            ..LogQuery::default()
+        };
+        assert_eq!(
+            code(node.client.log(&query).await),
+            "no_such_peer",
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn typing_and_reading_are_told() {
     let (ann, bo, bob, ann_seen) = friends().await;
     let mut at_bo = bob.client.events(None).await.unwrap();

@@ -20,6 +20,9 @@ const NAME: &str = "Echo";
 /// Wait before looking for the person's own node again: soon enough after they start it.
 const INTRODUCE_EVERY: Duration = Duration::from_secs(1);
 
+/// Longest wait after that node was there and did not take to the introduction.
+const INTRODUCE_LATER: Duration = Duration::from_mins(1);
+
 pub(super) async fn echo(cx: &Context<'_>, network: NetworkArgs) -> Result {
     let owner = cx.client()?;
     let home = Home::create(Some(&cx.home()?.path().join("echo"))).map_err(anyhow::Error::from)?;
@@ -52,13 +55,17 @@ async fn introduce(owner: Client, port: u16) {
     let here = ConnectRequest {
         address: format!("127.0.0.1:{port}"),
     };
+    let mut wait = INTRODUCE_EVERY;
     loop {
         match owner.connect(&here).await {
             Ok(_) => return,
-            Err(ClientError::NotRunning { .. }) => {}
-            Err(error) => tracing::warn!(%error, "could not introduce this node to yours"),
+            Err(ClientError::NotRunning { .. }) => wait = INTRODUCE_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "could not introduce this node to yours");
+                wait = (wait * 2).min(INTRODUCE_LATER);
+            }
         }
-        tokio::time::sleep(INTRODUCE_EVERY).await;
+        tokio::time::sleep(wait).await;
     }
 }
 
