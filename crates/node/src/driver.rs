@@ -125,7 +125,10 @@ impl Driver {
 
     fn handle(&mut self, input: Input) {
         if let Input::Closed(conn) = &input {
+            tracing::debug!(?conn, "closed by the other end");
             self.connections.remove(conn);
+        } else if let Input::Received(conn, bytes) = &input {
+            tracing::trace!(?conn, bytes = bytes.len(), "received");
         }
         self.engine.handle(input, self.clock.now());
     }
@@ -175,6 +178,7 @@ impl Driver {
                 if matches!(error, ConnectError::Handshake(_)) {
                     self.engine.count(counter(&error));
                 }
+                tracing::debug!(?dial, %error, "nobody reached");
                 self.handle(Input::DialFailed(dial, error.to_string()));
             }
         }
@@ -197,6 +201,7 @@ impl Driver {
             return;
         };
         let conn = ConnId(self.next_id());
+        tracing::debug!(?conn, peer = ?established.peer, %remote, ours = dial.is_some(), "authenticated");
         self.connections
             .insert(conn, Connection::open(conn, stream, self.inputs.clone()));
         let local = local.ip();
@@ -299,6 +304,7 @@ impl Driver {
     }
 
     fn transmit(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        tracing::trace!(?conn, bytes = bytes.len(), "to be sent");
         let Some(connection) = self.connections.get(&conn) else {
             return;
         };
@@ -316,6 +322,7 @@ impl Driver {
         addresses: Vec<SocketAddr>,
         suite: Suite,
     ) {
+        tracing::debug!(?dial, ?expected, ?addresses, "dialling");
         let (handshaker, dialled) = (self.handshaker.clone(), self.dialled.clone());
         let race = async move {
             let outcome = dial::race(&handshaker, addresses, expected, suite).await;
