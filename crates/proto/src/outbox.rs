@@ -47,6 +47,14 @@ impl Outbox {
         self.last_seq
     }
 
+    /// The peer has everything up to this number: it acknowledges in order.
+    pub(crate) fn delivered_through(&self) -> u64 {
+        match self.window.front() {
+            Some(first) => first.seq - 1,
+            None => self.loaded_through.min(self.stored_through),
+        }
+    }
+
     /// Something waits for the peer.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.window.is_empty() || self.loaded_through < self.stored_through
@@ -211,7 +219,10 @@ mod tests {
         );
         outbox.rewind();
         assert_eq!(drain(&mut outbox), [1, 3, 4, 5]);
-        assert_eq!(outbox.in_flight().count(), 4);
+        assert_eq!(outbox.delivered_through(), 0);
+        outbox.handle_acked(&[message(1).id, message(3).id]);
+        assert_eq!(outbox.delivered_through(), 3);
+        assert_eq!(outbox.in_flight().count(), 2);
     }
 
     #[test]

@@ -111,7 +111,8 @@ impl Engine {
         let Some(entry) = self.directory.get_mut(&peer) else {
             return;
         };
-        let seq = seq.min(entry.outbox.last_seq());
+        // They may remember a count from before we forgot them.
+        let seq = seq.min(entry.outbox.delivered_through());
         if seq > entry.record.read_by_them {
             entry.record.read_by_them = seq;
             self.update(peer);
@@ -203,6 +204,7 @@ impl Engine {
         now: Now,
     ) {
         let peer = message.author;
+        let receipts = self.config.read_receipts;
         let Some(entry) = self.directory.get_mut(&peer) else {
             return;
         };
@@ -214,6 +216,11 @@ impl Engine {
             .filter(|session| session.conn == conn)
         {
             session.acks.push(message.id);
+            let read = entry.record.read_by_us;
+            if added == Some(&Added::Duplicate) && read >= message.seq && receipts && !stranger {
+                // They could not believe it before the acknowledgement.
+                session.read = Some(read);
+            }
             self.dirty.insert(peer);
         }
         let Some(Added::New { change }) = added else {
@@ -226,7 +233,10 @@ impl Engine {
             }));
         }
         // A peer that lost its count starts again; what it writes now was not read.
-        entry.record.read_by_us = entry.record.read_by_us.min(message.seq.saturating_sub(1));
+        let unread = entry.record.read_by_us >= message.seq;
+        if unread {
+            entry.record.read_by_us = message.seq.saturating_sub(1);
+        }
         self.outputs.push_back(Output::Added {
             message,
             change: *change,
@@ -240,6 +250,8 @@ impl Engine {
             if first {
                 self.event(EventKind::Request { peer: view });
             }
+        } else if unread {
+            self.update(peer);
         }
         self.settle(peer, now);
     }
