@@ -224,7 +224,7 @@ fn a_peer_that_has_gone_is_told_from_a_host_that_has() {
         "fail",
         &["does not answer", "off, away"],
     );
-    assert_eq!(ann.refused(&["doctor", "Boris"], 1).contains("Boris"), true);
+    assert!(ann.refused(&["doctor", "Boris"], 1).contains("Boris"));
 }
 
 fn a_copied_node_is_found_out() {

@@ -18,8 +18,6 @@ fn no_text_and_no_key_is_in_a_log() {
     let lan = Lan::of(2);
     let loud = |name| Plan::new(name).env("HALLWAY_LOG", "trace");
     let ann = loud("Ann").start(&lan, 0);
-    let bo = loud("Bo").prepare(&lan, 1);
-    drop(bo);
     let folder = tempfile::tempdir().unwrap();
     let passphrase = folder.path().join("passphrase");
     fs::write(&passphrase, PASSPHRASE).unwrap();
@@ -74,7 +72,7 @@ fn no_text_and_no_key_is_in_a_log() {
     for host in [&ann, &bo] {
         let log = host.log();
         assert!(
-            log.contains("TRACE") || log.contains("DEBUG"),
+            log.contains("TRACE") && log.contains("DEBUG"),
             "it says too little to be a test"
         );
         for text in texts
