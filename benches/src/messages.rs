@@ -2,11 +2,10 @@
 
 use crate::baseline::{Blocking, Sizes, Tokio, noise_stream, scratch};
 use crate::handshake::{connect, local_keys};
-use crate::pair::{Near, until_delivered, with_pair};
+use crate::pair::{Near, PATIENCE, next_delivered, with_pair};
 use crate::place::{Link, Place};
 use crate::stats::{median, quantile, seconds};
 use crate::table::{Quantity, Row, Table, Target};
-use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hallway_model::{Body, ConversationId, Delivery, Message, MessageId, PeerId, WallTime};
 use hallway_proto::frame::{Envelope, Frame};
@@ -14,6 +13,8 @@ use hallway_proto::handshake::{Suite, Transport};
 use hallway_tests::lab::Lan;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Bytes of text whose round trip is measured, as the peers' figures have it.
 const SHORT_BYTES: usize = 64;
@@ -37,8 +38,9 @@ const DURABLE_BURST: usize = 20_000;
 const BURST_ROUNDS: usize = 5;
 /// Messages of the Noise stream in a round.
 const STREAMED: u32 = 1_000_000;
-/// Sends that wait for their answer at the same time: as many as commands may wait.
-const UNANSWERED: usize = 1024;
+/// Messages on their way at the same time. It is less than the window of a session, beyond which
+/// a node reads its outbox from disk: one that keeps nothing there would lose them.
+const UNDELIVERED: usize = 1000;
 
 pub(crate) fn measure() -> anyhow::Result<Table> {
     let lan = Lan::of(2);
@@ -70,7 +72,7 @@ pub(crate) fn measure() -> anyhow::Result<Table> {
          std sockets, a thread at each end; tokio: a runtime at each end, as in a node."
     ));
     table.note(format!(
-        "Rates: texts of {TEXT_BYTES} bytes, {UNANSWERED} sends at a time, until the last is \
+        "Rates: texts of {TEXT_BYTES} bytes, {UNDELIVERED} on their way at a time, until the last is \
          `delivered`. Each ratio is the median of ratios measured in turn."
     ));
     Ok(table)
@@ -164,8 +166,8 @@ async fn round_trips(near: &Near, count: usize) -> anyhow::Result<Vec<Duration>>
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
         let start = Instant::now();
-        let id = near.send(&text).await?;
-        until_delivered(&mut events, id).await?;
+        let id = near.send(&text).await?.to_string();
+        while next_delivered(&mut events).await? != id {}
         times.push(start.elapsed());
     }
     Ok(times)
@@ -208,14 +210,23 @@ async fn durable_rate(near: &Near, table: &mut Table) -> anyhow::Result<()> {
 async fn rate(near: &Near, count: usize) -> anyhow::Result<f64> {
     let text = "x".repeat(TEXT_BYTES);
     let mut events = near.handle.events();
+    let room = Semaphore::new(UNDELIVERED);
     let start = Instant::now();
-    let sends = stream::iter(0..count)
-        .map(|_| near.send(&text))
-        .buffered(UNANSWERED);
-    let last = sends
-        .try_fold(None, |_, id| async move { Ok(Some(id)) })
-        .await?;
-    until_delivered(&mut events, last.context("nothing was sent")?).await?;
+    let sends = stream::iter(0..count).map(|_| async {
+        room.acquire().await?.forget();
+        near.send(&text).await
+    });
+    let sending = sends
+        .buffered(UNDELIVERED)
+        .try_for_each(|_| async { Ok(()) });
+    let delivering = async {
+        for _ in 0..count {
+            next_delivered(&mut events).await?;
+            room.add_permits(1);
+        }
+        anyhow::Ok(())
+    };
+    timeout(PATIENCE, async { tokio::try_join!(sending, delivering) }).await??;
     Ok(count as f64 / start.elapsed().as_secs_f64())
 }
 

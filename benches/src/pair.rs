@@ -14,11 +14,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 /// Far more than anything here takes, so that only what hangs is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The node on host 0, and whom it is in a session with.
 pub(crate) struct Near {
@@ -150,29 +149,15 @@ impl Near {
     }
 }
 
-/// Waits until a message is delivered.
-pub(crate) async fn until_delivered(
-    events: &mut EventStream,
-    message: MessageId,
-) -> anyhow::Result<()> {
-    let message = message.to_string();
+/// The id of the next message that is told to be delivered.
+pub(crate) async fn next_delivered(events: &mut EventStream) -> anyhow::Result<String> {
     let delivered = async {
         loop {
-            match events.recv().await {
-                Ok(event) => {
-                    if let EventKind::State {
-                        id,
-                        state: Delivery::Delivered,
-                        ..
-                    } = &event.kind
-                        && *id == message
-                    {
-                        return Ok(());
-                    }
-                }
-                // Of a burst the last one is what counts.
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => bail!("the node has stopped"),
+            let event = events.recv().await?;
+            if let EventKind::State { id, state, .. } = &event.kind
+                && *state == Delivery::Delivered
+            {
+                return anyhow::Ok(id.clone());
             }
         }
     };
