@@ -1,5 +1,6 @@
-//! Deterministic CBOR: RFC 8949 section 4.2 less floats, tags and simple values other than
-//! false, true and null. Everything on the wire passes [`decode`].
+//! CBOR as it goes over the wire: of RFC 8949 the shortest forms and definite lengths only, without
+//! floats, tags and simple values other than false, true and null. Map entries come in the order in
+//! which our types declare them. Everything a peer sends passes [`decode`].
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)

@@ -3,7 +3,7 @@
 use super::{Engine, Purpose, Static};
 use crate::directory::Entry;
 use crate::frame::{Bye, Frame, Hold, Profile};
-use crate::handshake::{Established, Role};
+use crate::handshake::{self, Established, Role};
 use crate::io::{ConnId, DialId, Output};
 use crate::limits::*;
 use crate::session::{Session, SessionError};
@@ -26,7 +26,9 @@ impl Engine {
         let peer = established.peer;
         let purpose = dial.and_then(|dial| self.dials.remove(&dial));
         let own_dial = matches!(purpose, Some(Purpose::Peer(_)));
-        if !self.may_open(peer, now) {
+        // Connections for files are not sessions, and this version has none.
+        let session = established.capabilities.purpose == handshake::Purpose::Session;
+        if !session || !self.may_open(peer, now) {
             self.refuse_session(conn, peer, purpose, now);
             return;
         }
@@ -206,7 +208,7 @@ impl Engine {
                 self.handle_message(peer, conn, message, now)?;
             }
             Frame::Ack(ids) => self.handle_ack(peer, &ids, now),
-            Frame::Read(seq) => self.handle_read(peer, seq, now),
+            Frame::Read(seq) => self.handle_read(peer, seq),
             Frame::Typing(on) => self.handle_typing(peer, on, now),
             Frame::Bye(bye) => self.handle_bye(peer, bye, now),
             Frame::Hold(_) => {
@@ -477,12 +479,18 @@ impl Engine {
         self.directory.get_mut(peer)?.session.as_mut()
     }
 
-    /// The disk takes writes again, or a request was accepted: tell the peer to send.
-    pub(super) fn resume(&mut self, peer: PeerId, reason: Hold, now: Now) {
-        if let Some(session) = self.session_mut(&peer)
-            && session.held_by_us == Some(reason)
-        {
-            session.resume(now.mono);
+    /// A stranger has become a contact: they may go on, and hear what we have read.
+    pub(super) fn welcome(&mut self, peer: PeerId, now: Now) {
+        let receipts = self.config.read_receipts;
+        let Some(entry) = self.directory.get_mut(&peer) else {
+            return;
+        };
+        let read = Some(entry.record.read_by_us).filter(|seq| receipts && *seq > 0);
+        if let Some(session) = &mut entry.session {
+            session.read = read;
+            if session.held_by_us == Some(Hold::Request) {
+                session.resume(now.mono);
+            }
             self.dirty.insert(peer);
         }
     }
