@@ -57,8 +57,10 @@ pub(crate) struct Session {
     pub(crate) storage_retry_at: Option<Instant>,
     /// Stored, to be acknowledged with the next write.
     pub(crate) acks: Vec<MessageId>,
-    /// Read up to here, to be told with the next write.
+    /// We have read up to here, to be told with the next write.
     pub(crate) read: Option<u64>,
+    /// They say that they have read up to here.
+    pub(crate) read_by_them: u64,
     /// The last message or typing either way.
     pub(crate) active_at: Option<Instant>,
     /// When to replace it by a fresh handshake.
@@ -105,6 +107,7 @@ impl Session {
             storage_retry_at: None,
             acks: Vec::new(),
             read: None,
+            read_by_them: 0,
             active_at: None,
             renew_at: now + SESSION_LIFETIME,
             transport,
@@ -184,13 +187,14 @@ impl Session {
         );
     }
 
-    /// What is to be sent now, acknowledgements and then what was read included.
+    /// What is to be sent now, what was read and acknowledgements included.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<u8>> {
-        for ids in std::mem::take(&mut self.acks).chunks(crate::frame::ACK_IDS_MAX) {
-            self.send(&Frame::Ack(ids.to_vec()), now);
-        }
+        // A peer that has lost its count must know what was not read before it is acknowledged.
         if let Some(seq) = self.read.take() {
             self.send(&Frame::Read(seq), now);
+        }
+        for ids in std::mem::take(&mut self.acks).chunks(crate::frame::ACK_IDS_MAX) {
+            self.send(&Frame::Ack(ids.to_vec()), now);
         }
         if self.outgoing.is_empty() {
             None

@@ -2,7 +2,7 @@
 
 use super::{Engine, Purpose};
 use crate::directory::Entry;
-use crate::frame::{Frame, Hold, Profile};
+use crate::frame::{Frame, Profile};
 use crate::handshake::safety_number;
 use crate::io::{CommandId, Output};
 use crate::ledger::Then;
@@ -65,7 +65,7 @@ impl Engine {
                     record.relation = Relation::Contact;
                     record.request_messages = 0;
                 });
-                self.resume(peer, Hold::Request, now);
+                self.welcome(peer, now);
                 accepted
             }
             Command::Forget(peer) => self.forget(command, peer, now).map(|()| None),
@@ -214,7 +214,7 @@ impl Engine {
             },
         );
         if newly_met {
-            self.resume(peer, Hold::Request, now);
+            self.welcome(peer, now);
             self.tell_peer(peer, now);
         }
         self.settle(peer, now);

@@ -104,15 +104,26 @@ impl Engine {
             self.event(EventKind::State { id, peer, state });
         }
         self.note_acked(peer, acked);
+        self.believe_read(peer);
     }
 
-    pub(super) fn handle_read(&mut self, peer: PeerId, seq: u64, _now: Now) {
+    /// The peer says how far it has read. It may remember a count from before we forgot it, so
+    /// that only what it has acknowledged counts.
+    pub(super) fn handle_read(&mut self, peer: PeerId, seq: u64) {
+        if let Some(session) = self.session_mut(&peer) {
+            session.read_by_them = seq;
+        }
+        self.believe_read(peer);
+    }
+
+    /// Takes note of what was read of what was delivered.
+    pub(super) fn believe_read(&mut self, peer: PeerId) {
         let me = self.config.id;
         let Some(entry) = self.directory.get_mut(&peer) else {
             return;
         };
-        // They may remember a count from before we forgot them.
-        let seq = seq.min(entry.outbox.delivered_through());
+        let told = entry.session.as_ref().map_or(0, |s| s.read_by_them);
+        let seq = told.min(entry.outbox.delivered_through());
         if seq > entry.record.read_by_them {
             entry.record.read_by_them = seq;
             self.update(peer);
@@ -216,11 +227,6 @@ impl Engine {
             .filter(|session| session.conn == conn)
         {
             session.acks.push(message.id);
-            let read = entry.record.read_by_us;
-            if added == Some(&Added::Duplicate) && read >= message.seq && receipts && !stranger {
-                // They could not believe it before the acknowledgement.
-                session.read = Some(read);
-            }
             self.dirty.insert(peer);
         }
         let Some(Added::New { change }) = added else {
@@ -235,7 +241,11 @@ impl Engine {
         // A peer that lost its count starts again; what it writes now was not read.
         let unread = entry.record.read_by_us >= message.seq;
         if unread {
-            entry.record.read_by_us = message.seq.saturating_sub(1);
+            let read = message.seq.saturating_sub(1);
+            entry.record.read_by_us = read;
+            if let Some(session) = entry.session.as_mut().filter(|_| receipts && !stranger) {
+                session.read = Some(read);
+            }
         }
         self.outputs.push_back(Output::Added {
             message,

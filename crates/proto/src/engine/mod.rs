@@ -178,6 +178,7 @@ impl Engine {
                 if let Some(entry) = self.directory.get_mut(&peer) {
                     entry.outbox.handle_loaded(messages);
                 }
+                self.believe_read(peer);
                 self.settle(peer, now);
             }
             Input::Links(addresses) => self.handle_links(addresses, now),
