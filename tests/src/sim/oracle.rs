@@ -304,8 +304,13 @@ impl World {
                 }
             }
             Write::ForgetPeer(peer) => {
+                let from_them: Vec<Host> = self.owners(*peer).collect();
                 let oracle = &mut self.oracle;
                 oracle.forgotten.insert((me, *peer));
+                // What they have read was of another count.
+                for reader in &from_them {
+                    oracle.marked_read.remove(&(*reader, me));
+                }
                 oracle
                     .last_seq
                     .retain(|(at, _, with), _| *at != host || with != peer);
@@ -324,7 +329,6 @@ impl World {
                 for mark in of_them {
                     oracle.held.remove(&(host, mark));
                 }
-                let from_them: Vec<Host> = self.owners(*peer).collect();
                 let said = &self.oracle.said;
                 let is_theirs = |mark: &Mark| {
                     said.get(mark)
@@ -410,7 +414,7 @@ impl World {
                         .unwrap_or(0)
                 });
                 let read = marks.max().is_some_and(|marked| marked >= *seq);
-                let known = read || self.is_puppet(*peer) || self.oracle.is_void(me, *peer);
+                let known = read || self.is_puppet(*peer);
                 assert!(known, "{host:?} says that {peer:?} has read {seq}");
             }
             EventKind::Peer { peer } => self.witness_presence(host, peer.id, peer.state),
@@ -560,9 +564,26 @@ impl World {
         if !self.are_joined(one, other) {
             return Some(format!("{one:?} has {ours:?} and {other:?} has {theirs:?}"));
         }
-        let live = |host, peer| self.oracle.presence.get(&(host, peer)) == Some(&Presence::Live);
-        (!live(one, b) || !live(other, a))
-            .then(|| format!("{one:?} and {other:?} are joined, and one of them does not say so"))
+        if !self.is_live(one, other) || !self.is_live(other, one) {
+            return Some(format!(
+                "{one:?} and {other:?} are joined and do not say so"
+            ));
+        }
+        self.unread(one, other).or_else(|| self.unread(other, one))
+    }
+
+    /// The author knows how far the reader has read, or more: a mark is told before it is kept.
+    fn unread(&self, author: Host, reader: Host) -> Option<String> {
+        let told = self.machine(reader).options.read_receipts;
+        let read = self
+            .record(reader, author)
+            .map_or(0, |record| record.read_by_us);
+        let known = self
+            .record(author, reader)
+            .map_or(0, |record| record.read_by_them);
+        let void = self.oracle.is_void(self.id(author), self.id(reader));
+        (told && !void && read > known)
+            .then(|| format!("{reader:?} has read up to {read}, and {author:?} knows of {known}"))
     }
 
     fn undelivered(&self, mark: Mark, said: &Said) -> Option<String> {

@@ -110,6 +110,14 @@ impl World {
         }
         let next = self.range(ANNOUNCE_EVERY_US);
         self.after(next, Happening::Announce(host, life));
+        // Whoever starts asks who is there.
+        for other in self.all() {
+            let life = self.machine(other).life;
+            let latency = self.range(self.weather.latency_us.clone());
+            if other != host && self.running(other).is_some() {
+                self.after(2 * latency, Happening::Hear(host, other, life));
+            }
+        }
     }
 
     /// Announces that a node stops.
