@@ -251,7 +251,7 @@ impl Random {
     /// rank is as likely as the one before.
     fn rank(&mut self) -> u64 {
         let share = self.below(1 << 32) as f64 / f64::from(u32::MAX);
-        let rank = (VOCABULARY as f64).powf(share) - 1.0;
+        let rank = (VOCABULARY as f64 + 1.0).powf(share) - 1.0;
         // Within 0 and the vocabulary by construction.
         #[allow(
             clippy::cast_possible_truncation,
