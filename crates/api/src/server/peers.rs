@@ -7,14 +7,12 @@ use crate::schema::{ConnectRequest, Done, ReadRequest, VerifyRequest};
 use axum::Json;
 use axum::extract::State;
 use hallway_model::{
-    Answer, Command, ConversationId, EventKind, PORT_DEFAULT, PeerView, Presence, Problem, Refusal,
-    VerifyView,
+    Answer, Command, ConversationId, PORT_DEFAULT, PeerView, Presence, Problem, Refusal, VerifyView,
 };
+use hallway_node::Handle;
 use hallway_node::config::parse_address;
-use hallway_node::{EventStream, Handle};
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
 
 pub(super) async fn list(State(node): State<Handle>) -> Result<Json<Vec<PeerView>>> {
     let Answer::Peers(mut peers) = ask(&node, Command::Peers).await? else {
@@ -33,6 +31,9 @@ pub(super) async fn requests(state: State<Handle>) -> Result<Json<Vec<PeerView>>
 /// How long somebody who answered may take to say their name; without it they are shown by tag.
 const INTRODUCTION: Duration = Duration::from_secs(5);
 
+/// Time between two looks whether they have: a round trip on a local network.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// Replies with who answered.
 pub(super) async fn connect(
     State(node): State<Handle>,
@@ -43,39 +44,27 @@ pub(super) async fn connect(
         .map_err(|error| refused(Problem::BadValue, error.to_string()))?;
     let addresses = address.resolve().await;
     let addresses = addresses.map_err(|error| refused(Problem::Unreachable, error.to_string()))?;
-    // Listen before dialling: the introduction of a fast peer must not be missed.
-    let events = node.events();
     let Answer::Peer(peer) = ask(&node, Command::Connect(addresses)).await? else {
         return Err(unexpected());
     };
-    let id = peer.id;
-    let introduced = introduced(&node, events, *peer);
-    match tokio::time::timeout(INTRODUCTION, introduced).await {
+    let id = peer.id.to_string();
+    match tokio::time::timeout(INTRODUCTION, introduced(&node, &id)).await {
         Ok(introduced) => introduced.map(Json),
-        Err(_) => Ok(Json(*resolve(&node, &id.to_string()).await?)),
+        Err(_) => Ok(Json(*resolve(&node, &id).await?)),
     }
 }
 
-/// A session begins without names; they come with its first records.
-async fn introduced(
-    node: &Handle,
-    mut events: EventStream,
-    mut peer: PeerView,
-) -> Result<PeerView> {
-    while peer.state != Presence::Live {
-        match events.recv().await {
-            Ok(event) => {
-                if let EventKind::Peer { peer: now } = &event.kind
-                    && now.id == peer.id
-                {
-                    peer = PeerView::clone(now);
-                }
-            }
-            Err(RecvError::Lagged(_)) => peer = *resolve(node, &peer.id.to_string()).await?,
-            Err(RecvError::Closed) => return Err(ProblemView::stopping()),
+/// A session begins without names; they come with its first records. No event tells of it when
+/// the session takes the place of another.
+async fn introduced(node: &Handle, id: &str) -> Result<PeerView> {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        look.tick().await;
+        let peer = resolve(node, id).await?;
+        if peer.state == Presence::Live {
+            return Ok(*peer);
         }
     }
-    Ok(peer)
 }
 
 pub(super) async fn show(
