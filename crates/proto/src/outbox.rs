@@ -20,7 +20,8 @@ pub(crate) struct Outbox {
     stored_through: u64,
     /// Highest sequence number that is or was in the window.
     loaded_through: u64,
-    loading: bool,
+    /// The highest number that was on disk when a read of it was asked for.
+    loading: Option<u64>,
     /// Messages on disk that are not acknowledged, and those about to be.
     undelivered: u64,
 }
@@ -67,7 +68,7 @@ impl Outbox {
 
     /// A message is on disk: into the window with it when it is the next one and there is room.
     pub(crate) fn handle_stored(&mut self, message: Message) {
-        let next = self.loaded_through == self.stored_through && !self.loading;
+        let next = self.loaded_through == self.stored_through && self.loading.is_none();
         self.stored_through = self.stored_through.max(message.seq);
         if next && self.has_room() {
             self.push(message);
@@ -77,7 +78,7 @@ impl Outbox {
     /// The message was on disk before, so its new number stays unused.
     pub(crate) fn handle_duplicate(&mut self, seq: u64) {
         self.undelivered = self.undelivered.saturating_sub(1);
-        if self.loaded_through == self.stored_through && !self.loading {
+        if self.loaded_through == self.stored_through && self.loading.is_none() {
             self.loaded_through = self.loaded_through.max(seq);
         }
         self.stored_through = self.stored_through.max(seq);
@@ -94,21 +95,22 @@ impl Outbox {
     /// The number after which to read from disk, when the window has run low.
     pub(crate) fn poll_load(&mut self) -> Option<u64> {
         let low = self.window.len() < WINDOW_MESSAGES / 2 && self.window_bytes < WINDOW_BYTES / 2;
-        if self.loading || !low || self.loaded_through >= self.stored_through {
+        if self.loading.is_some() || !low || self.loaded_through >= self.stored_through {
             return None;
         }
-        self.loading = true;
+        self.loading = Some(self.stored_through);
         Some(self.loaded_through)
     }
 
     /// What the disk had after the number of [`Outbox::poll_load`].
     pub(crate) fn handle_loaded(&mut self, messages: Vec<Message>) {
-        if !std::mem::replace(&mut self.loading, false) {
+        let Some(stored_through) = self.loading.take() else {
             // Asked for by an outbox that is forgotten.
             return;
-        }
+        };
         if messages.is_empty() {
-            self.loaded_through = self.stored_through;
+            // What was stored since may not have been seen.
+            self.loaded_through = stored_through;
         }
         for message in messages {
             // Room was made when the load was asked for; what does not fit is read again.
@@ -258,6 +260,21 @@ mod tests {
         outbox.handle_loaded(vec![message(4)]);
         assert_eq!(drain(&mut outbox), [1, 2, 3, 4]);
         assert_eq!(outbox.poll_load(), None);
+    }
+
+    #[test]
+    fn a_message_stored_while_nothing_was_found_is_not_forgotten() {
+        let mut outbox = Outbox::default();
+        let (unused, seq) = (outbox.next_seq(), outbox.next_seq());
+        outbox.loading = Some(0);
+        outbox.handle_duplicate(unused);
+        outbox.handle_loaded(Vec::new());
+        assert_eq!(outbox.poll_load(), Some(0));
+        outbox.handle_stored(message(seq));
+        outbox.handle_loaded(Vec::new());
+        assert_eq!(outbox.poll_load(), Some(unused));
+        outbox.handle_loaded(vec![message(seq)]);
+        assert_eq!(drain(&mut outbox), [seq]);
     }
 
     #[test]
