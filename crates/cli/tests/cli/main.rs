@@ -6,5 +6,6 @@ mod echo;
 mod run;
 mod streams;
 mod talk;
+mod terminal;
 mod trust;
 mod up;

@@ -8,7 +8,8 @@ use std::process::Stdio;
 #[test]
 fn tail_goes_on_where_it_left_off() {
     let (ann, bo) = pair("Bo");
-    let mut events = ann.follow(&["tail", "--json"]);
+    let since = ann.run(&["status", "--json"]).json()[0]["event"].to_string();
+    let mut events = ann.follow(&["tail", "--json", "--since", &since]);
     let texts = ["one", "two", "three"];
     ann.run(&["send", "Bo", texts[0]]);
     let text = |event: &serde_json::Value| event["message"]["text"].as_str().map(str::to_owned);
@@ -40,8 +41,7 @@ fn peers_who_come_and_go_are_shown() {
     let (ann, bo) = (Home::up("Ann"), Home::up("Bo"));
     let mut json = ann.follow(&["peers", "--watch", "--json"]);
     let mut text = ann.follow(&["peers", "--watch"]);
-    // Both listen once they have said what there is, which is nothing; a status tells nothing of
-    // that, a first event does.
+    // Whoever comes before they listen is in the list that they begin with.
     ann.run(&["connect", &bo.address()]);
     let peer = json.until(|peer| peer["state"] == "live");
     assert_eq!(peer["id"], bo.ready["id"]);

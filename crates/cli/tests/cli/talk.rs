@@ -296,7 +296,9 @@ fn the_log_shows_a_part_and_reading_it_is_told() {
     assert_eq!(texts(&["--since", "today"]).len(), 4);
     assert_eq!(texts(&["--since", "2999-01-01"]).len(), 0);
 
-    let mut events = ann.follow(&["tail", "--json"]);
+    let mut events = ann.follow(&["tail", "--json", "--since", "0"]);
+    // It listens once it has told what was before.
+    events.until(|event| event["message"]["seq"] == 4);
     bo.follow(&["tail", "--json", "--since", "0"])
         .until(|e| e["message"]["seq"] == 4);
     bo.run(&["log", "Ann", "--json"]);
