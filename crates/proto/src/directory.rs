@@ -234,6 +234,10 @@ impl Directory {
         self.entries.values()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn ids(&self) -> Vec<PeerId> {
         self.entries.keys().copied().collect()
     }

@@ -226,6 +226,11 @@ impl Engine {
             .min()
     }
 
+    /// How many peers are held in memory now.
+    pub fn peers(&self) -> usize {
+        self.directory.len()
+    }
+
     /// Our name now.
     pub fn name(&self) -> &Name {
         &self.name

@@ -158,15 +158,27 @@ impl Engine {
                 // A peer that closes at once is dialled later and later.
                 let jitter = self.jitter();
                 if let Some(target) = self.statics.get_mut(index) {
-                    target.peer = Some(peer);
+                    let before = target.peer.replace(peer).filter(|before| *before != peer);
                     let (first, longest) = (DIAL_BACKOFF_FIRST, DIAL_BACKOFF_NEAR);
                     target
                         .dialer
                         .handle_failed(now.mono, first, longest, jitter);
+                    if let Some(before) = before {
+                        self.unwant(before, now);
+                    }
                 }
             }
             Some(Purpose::Peer(_)) | None => {}
         }
+    }
+
+    /// Somebody else answers now at the address at which this peer was wanted.
+    fn unwant(&mut self, peer: PeerId, now: Now) {
+        let elsewhere = self.statics.iter().any(|s| s.peer == Some(peer));
+        if let Some(entry) = self.directory.get_mut(&peer) {
+            entry.wanted = elsewhere;
+        }
+        self.settle(peer, now);
     }
 
     pub(super) fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
