@@ -203,7 +203,6 @@ fn a_crash_at_every_point_loses_nothing() {
                 crash_at(seed, victim, point);
             }
         }
-        drop(world);
     });
 }
 
@@ -215,6 +214,38 @@ fn crash_at(seed: u64, victim: usize, point: u32) {
     busy(&mut world, a, b);
     world.run_for(ms(500));
     world.settle();
+}
+
+#[test]
+fn a_message_written_while_the_outbox_is_read_is_not_skipped() {
+    // A number that a repeated request left unused is looked for on disk, and nothing is found;
+    // what is written in that moment comes after it.
+    explore(
+        "a_message_written_while_the_outbox_is_read_is_not_skipped",
+        200,
+        |world| {
+            let (a, b) = world.couple();
+            world.crash(b, Crash::Kill);
+            let (peer, mark) = (world.id(b), world.mark());
+            let again = move |world: &mut World| {
+                world.say_with(a, peer, mark.text(), Some("the same".into()));
+            };
+            again(world);
+            world.run_for(ms(20));
+            world.crash(a, Crash::Power);
+            world.start(a);
+            again(world);
+            world.run_for(ms(20));
+            world.start(b);
+            world.run_until(secs(10), |world| world.arrived(mark));
+            for _ in 0..40 {
+                world.say(a, b);
+                let pause = world.between(ms(0), ms(1));
+                world.run_for(pause);
+            }
+            world.settle();
+        },
+    );
 }
 
 #[test]

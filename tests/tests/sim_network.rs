@@ -1,6 +1,6 @@
 //! Networks that lose, delay, repeat, reorder and change what passes, and addresses that move.
 
-use hallway_model::Command;
+use hallway_model::{Command, SIGHTINGS_MAX};
 use hallway_proto::limits::DIAL_BACKOFF_NEAR;
 use hallway_tests::sim::{Chop, Crash, Mark, World, explore, mins, ms, secs};
 use std::time::Duration;
@@ -257,8 +257,40 @@ fn false_announcements_displace_nobody() {
             world.run_for(ms(300));
         }
         assert!(world.are_joined(a, b));
+        assert!(world.peers_in_memory(a) <= SIGHTINGS_MAX + 1);
         world.reset_some();
         world.run_until(secs(3), |world| world.are_joined(a, b));
         world.settle();
+    });
+}
+
+#[test]
+fn whoever_answers_at_a_static_address_is_not_remembered_for_ever() {
+    explore("whoever_answers_at_a_static_address", 2, |world| {
+        let a = world.hosts(1)[0];
+        let crowd = world.hosts(60);
+        world.options(a).discovery = false;
+        world
+            .options(a)
+            .statics
+            .push(([10, 3, 0, 1], 42_550).into());
+        world.start(a);
+        for stranger in &crowd {
+            world.possess(*stranger);
+            world.let_greet(*stranger);
+            world.move_to(*stranger, [10, 3, 0, 1].into());
+            let met = |world: &World| !world.lines(*stranger).is_empty();
+            world.run_until(secs(60), met);
+            world.run_for(secs(5));
+            let conn = world.lines(*stranger)[0];
+            world.puppet_close(*stranger, conn);
+            world.move_to(*stranger, [10, 3, 0, 2].into());
+        }
+        world.run_for(mins(3));
+        assert!(
+            world.peers_in_memory(a) <= 2,
+            "{} in memory",
+            world.peers_in_memory(a)
+        );
     });
 }

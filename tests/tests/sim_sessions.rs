@@ -217,6 +217,15 @@ fn contacts_find_room_among_strangers() {
         assert_eq!(open, STRANGER_SESSIONS_MAX);
         world.start(friend);
         world.run_until(secs(2), |world| world.are_joined(a, friend));
+        for (stranger, conn) in crowd {
+            world.puppet_close(stranger, conn);
+        }
+        world.run_for(secs(5));
+        assert_eq!(
+            world.peers_in_memory(a),
+            1,
+            "strangers who left are forgotten"
+        );
     });
 }
 

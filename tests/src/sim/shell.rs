@@ -8,6 +8,7 @@ use super::{ms, secs};
 use hallway_model::{Name, PeerId, Status};
 use hallway_proto::handshake::{Entropy, Established, Handshake, Policy, Purpose, Step, Suite};
 use hallway_proto::io::{ConnId, DialId, Input, Output, Sighting};
+use hallway_proto::limits::DIALS_MAX;
 use hallway_proto::{Config, Engine};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -123,6 +124,9 @@ impl World {
     /// Announces that a node stops.
     pub(super) fn farewell(&mut self, host: Host) {
         let peer = self.id(host);
+        if let Some(running) = self.running_mut(host) {
+            running.announced = None;
+        }
         for other in self.all() {
             if other != host && !self.cuts.contains(&(host, other)) {
                 self.after(300, Happening::Unhear(other, peer, true));
@@ -161,6 +165,12 @@ impl World {
             .filter(|conn| conn.peer == peer)
             .map(|conn| conn.end)
             .collect()
+    }
+
+    /// Peers that a node holds in memory.
+    pub fn peers_in_memory(&self, host: Host) -> usize {
+        self.running(host)
+            .map_or(0, |running| running.engine.peers())
     }
 
     // Into the engine.
@@ -322,6 +332,14 @@ impl World {
                 };
                 if let Some(running) = self.running_mut(host) {
                     running.races.insert(dial, race);
+                    let of_peers = running
+                        .races
+                        .values()
+                        .filter(|race| race.expected.is_some());
+                    assert!(
+                        of_peers.count() <= DIALS_MAX,
+                        "{host:?} dials too many at once"
+                    );
                 }
                 self.attempt(host, dial);
             }
