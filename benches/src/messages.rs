@@ -212,13 +212,14 @@ async fn rate(near: &Near, count: usize) -> anyhow::Result<f64> {
     let mut events = near.handle.events();
     let room = Semaphore::new(UNDELIVERED);
     let start = Instant::now();
-    let sends = stream::iter(0..count).map(|_| async {
-        room.acquire().await?.forget();
-        near.send(&text).await
-    });
-    let sending = sends
+    let sending = stream::iter(0..count)
+        .then(|_| room.acquire())
+        .map(async |permit| {
+            permit?.forget();
+            near.send(&text).await
+        })
         .buffered(UNDELIVERED)
-        .try_for_each(|_| async { Ok(()) });
+        .try_for_each(async |_| Ok(()));
     let delivering = async {
         for _ in 0..count {
             next_delivered(&mut events).await?;
