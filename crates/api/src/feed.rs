@@ -8,7 +8,7 @@ use crate::problem::ProblemView;
 use crate::server::{ask, mark_sent, off_the_reactor, state_on_disk, this_node, unreadable};
 use hallway_model::{Command, Event, EventKind, PeerId};
 use hallway_node::{EventStream, Handle};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use tokio::sync::broadcast::error::RecvError;
 
 /// Changes read from disk at once.
@@ -30,11 +30,23 @@ pub struct Feed {
 
 enum Phase {
     /// There may be more on disk after the cursor.
-    CatchingUp,
+    CatchingUp {
+        /// What the listener knew before: later messages are new to it.
+        from: u64,
+        /// The rows that were told as new since. One of them may change and come again.
+        told: HashSet<u64>,
+    },
     /// So many of the next live events are older than what was read from disk last.
     Overlapping(usize),
     /// All live events are news.
     Live,
+}
+
+impl Phase {
+    fn catching_up(from: u64) -> Self {
+        let told = HashSet::new();
+        Self::CatchingUp { from, told }
+    }
 }
 
 impl Feed {
@@ -44,12 +56,12 @@ impl Feed {
         let live = node.events();
         let status = this_node(&node).await?;
         let (cursor, phase) = match since {
-            Some(since) if since <= status.event => (since, Phase::CatchingUp),
+            Some(since) if since <= status.event => (since, Phase::catching_up(since)),
             // The disk may be ahead of the engine. A cursor from the future is that of another
             // database: waiting for it would be missing everything.
             Some(since) => {
-                let last = last_change(&node, status.event).await?;
-                (since.min(last), Phase::CatchingUp)
+                let since = since.min(last_change(&node, status.event).await?);
+                (since, Phase::catching_up(since))
             }
             None => (status.event, Phase::Live),
         };
@@ -76,7 +88,7 @@ impl Feed {
             if let Some(event) = self.read.pop_front() {
                 return Some(event);
             }
-            if matches!(self.phase, Phase::CatchingUp) {
+            if matches!(self.phase, Phase::CatchingUp { .. }) {
                 self.catch_up().await.ok()?;
                 continue;
             }
@@ -106,25 +118,28 @@ impl Feed {
         ask(&self.node, Command::Flush).await?;
         let (node, me, since) = (self.node.clone(), self.me, self.cursor);
         let page = off_the_reactor(move || {
-            let stored = node.reader().changes_since(since, PAGE_CHANGES);
-            let changes = stored.map_err(unreadable)?.into_iter();
-            Ok(changes
-                .map(|s| (s.view(&me), s.row > since))
-                .collect::<Vec<_>>())
+            let changes = node.reader().changes_since(since, PAGE_CHANGES);
+            let changes = changes.map_err(unreadable)?.into_iter();
+            Ok(changes.map(|s| (s.view(&me), s.row)).collect::<Vec<_>>())
         });
-        let (mut messages, new): (Vec<_>, Vec<_>) = page.await?.into_iter().unzip();
+        let (mut messages, rows): (Vec<_>, Vec<_>) = page.await?.into_iter().unzip();
         mark_sent(&self.node, &self.me, &mut messages).await?;
-        if messages.len() < PAGE_CHANGES {
-            self.phase = Phase::Overlapping(self.live.len());
-        }
-        for (message, new) in messages.into_iter().zip(new) {
+        let complete = messages.len() < PAGE_CHANGES;
+        for (message, row) in messages.into_iter().zip(rows) {
             (self.cursor, self.from_disk) = (message.change, message.change);
+            let new = match &mut self.phase {
+                Phase::CatchingUp { from, told } => row > *from && told.insert(row),
+                Phase::Overlapping(_) | Phase::Live => false,
+            };
             let message = Box::new(message);
             let kind = EventKind::Message { message, new };
             self.read.push_back(Event {
                 event: self.cursor,
                 kind,
             });
+        }
+        if complete {
+            self.phase = Phase::Overlapping(self.live.len());
         }
         Ok(())
     }
@@ -151,7 +166,7 @@ impl Feed {
     /// Too slow: skips what is live and reads it from disk.
     fn start_over(&mut self, missed: u64) -> Event {
         self.live = self.node.events();
-        self.phase = Phase::CatchingUp;
+        self.phase = Phase::catching_up(self.cursor);
         let detail = format!(
             "this listener was too slow and missed {missed} events; messages follow from disk, \
              but read the peers again"

@@ -152,6 +152,27 @@ async fn a_change_made_while_away_is_told_once_and_not_as_new() {
     );
 }
 
+#[tokio::test]
+async fn a_message_that_changed_long_after_it_came_is_new_to_who_did_not_know_it() {
+    let node = TestNode::start("Ann").await;
+    let to = NOBODY.to_string();
+    let sent = node
+        .client
+        .send(&text(&to, "frist", Delivery::Queued))
+        .await;
+    let mut edit = text(&to, "first", Delivery::Queued);
+    edit.edit = Some(sent.unwrap().id);
+    // More than is read from disk at once lies between the two.
+    write(&node, 0..1200).await;
+    node.client.send(&edit).await.unwrap();
+    let mut feed = Feed::open(node.handle.clone(), Some(0)).await.unwrap();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|text| text != "first") {
+        told.extend(new_text(&feed.next().await.unwrap()));
+    }
+    assert_eq!(told.len(), 1201);
+}
+
 /// The ids and the data of so many server-sent events.
 async fn sse(node: &TestNode, path: &str, headers: &str, count: usize) -> (Vec<u64>, Vec<Event>) {
     let mut stream = UnixStream::connect(&node.socket).await.unwrap();
