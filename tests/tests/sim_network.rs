@@ -41,11 +41,11 @@ fn an_attacker_who_changes_bytes_only_ends_sessions() {
         100,
         |world| {
             let (a, b) = world.couple();
-            world.weather.chop = world
-                .seed()
-                .is_multiple_of(2)
-                .then_some(Chop::Packets)
-                .unwrap_or(Chop::Whole);
+            world.weather.chop = if world.seed().is_multiple_of(2) {
+                Chop::Packets
+            } else {
+                Chop::Whole
+            };
             world.weather.tamper = 200_000;
             let before = world.dials();
             talk(world, 100, ms(400));
@@ -242,12 +242,9 @@ fn false_announcements_displace_nobody() {
             world.start(*host);
         }
         world.run_until(secs(2), |world| world.are_joined(a, b));
-        for round in 0..200u64 {
+        for round in 0..200u16 {
             // Of the contact, at an address where somebody else answers, and of ten thousand others.
-            let wrong = [
-                world.address(third),
-                ([10, 9, 0, 1], 1 + round as u16).into(),
-            ];
+            let wrong = [world.address(third), ([10, 9, 0, 1], 1 + round).into()];
             world.spoof(a, world.id(b), wrong.to_vec());
             for _ in 0..50 {
                 let nobody = world.anybody();

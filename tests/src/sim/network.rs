@@ -480,13 +480,13 @@ impl World {
         let ours: Vec<End> = self.streams.iter().flat_map(is_ours).collect();
         for end in ours {
             if silently {
-                let lost = self.range(0..4);
+                let lost = usize::try_from(self.range(0..4)).expect("a small number");
                 if let Some(end) = self.end_mut(end) {
                     end.state = EndState::Closed;
                 }
                 if let Some(other) = self.end_mut(end.other()) {
                     // Some of it may have left already.
-                    let kept = other.incoming.len().saturating_sub(lost as usize);
+                    let kept = other.incoming.len().saturating_sub(lost);
                     other.incoming.truncate(kept);
                     other.incoming_bytes = other.incoming.iter().map(|(_, s)| length(s)).sum();
                 }

@@ -553,7 +553,8 @@ impl World {
         let peer = established.peer;
         let mut remote = self.end(at.other()).expect("it was just there").address;
         if at.side == 1 {
-            remote.set_port(40_000 + (at.stream % 20_000) as u16);
+            let offset = u16::try_from(at.stream % 20_000).expect("a remainder");
+            remote.set_port(40_000 + offset);
         }
         let end = self.end_mut(at).expect("it was just there");
         end.state = EndState::Open(conn);
