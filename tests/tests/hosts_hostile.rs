@@ -236,12 +236,10 @@ fn ten_thousand_half_open_connections_leave_a_live_session_alone() {
         assert_eq!(flood.join().unwrap().len(), CONNECTIONS);
         (times, most)
     });
-    eprintln!(
-        "FLOOD calm {:?} fire {:?} n {} rss {before} {most}",
-        median(&calm),
-        median(&under_fire),
-        under_fire.len()
-    );
+    // Measured: 17 ms became 20 ms, most of it the start of a program; and 1.2 MiB more.
+    let (calm, under_fire) = (median(&calm), median(&under_fire));
+    assert!(under_fire < calm * 10, "{calm:?} became {under_fire:?}");
+    assert!(most < before + 16 * 1024, "{before} KiB became {most}");
     assert!(victim.ann.counter("half_open_refused") > 0);
     victim.assert_unharmed();
 }
@@ -266,15 +264,11 @@ fn ten_thousand_spoofed_announcements_displace_no_contact() {
     for some in made_up.chunks(100) {
         mdns.announce(some);
     }
-    // Not all packets get through, and not all of them are worth a line.
+    // Not all packets get through, and those that do are told of at a bounded rate.
+    let mut again = made_up.chunks(100).cycle();
     victim.ann.until("the flood has arrived", PATIENCE, |ann| {
-        let seen = ann.cli(&["peers", "--json"]).len();
-        eprintln!(
-            "SPOOF {seen} {} rss {before} {}",
-            ann.counter("sightings_refused"),
-            ann.rss_kib()
-        );
-        (seen > 1000).then_some(())
+        again.by_ref().take(5).for_each(|some| mdns.announce(some));
+        (ann.cli(&["peers", "--json"]).len() > 200).then_some(())
     });
     assert_eq!(victim.ann.peer(&victim.bo).unwrap()["state"], "live");
     victim.assert_unharmed();
@@ -287,6 +281,9 @@ fn ten_thousand_spoofed_announcements_displace_no_contact() {
         "{}",
         peers.len()
     );
+    // Measured: 12 MiB more with 1,000 of them told.
+    let after = victim.ann.rss_kib();
+    assert!(after < before + 64 * 1024, "{before} KiB became {after}");
 }
 
 fn a_contact_announced_at_a_wrong_address_is_found_all_the_same() {
