@@ -4,12 +4,16 @@ use hallway_proto::io::{ConnId, Input};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// Bytes read at once: a few hundred short messages.
-const READ_BYTES: usize = 64 * 1024;
+/// Bytes read at first: a few dozen short messages.
+const READ_BYTES_FIRST: usize = 4 * 1024;
+/// Bytes read at once while more keep coming.
+const READ_BYTES_MAX: usize = 64 * 1024;
 /// Bytes waiting for a peer that does not read. A window of messages fits; a peer that lets more
 /// gather only wants our memory.
 const BACKLOG_BYTES_MAX: usize = 16 << 20;
@@ -18,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The shell's side of one session.
 pub(crate) struct Connection {
-    stream: Arc<TcpStream>,
+    stream: Arc<OwnedWriteHalf>,
     backlog: mpsc::UnboundedSender<Vec<u8>>,
     backlog_bytes: Arc<AtomicUsize>,
     reader: AbortHandle,
@@ -31,8 +35,9 @@ pub(crate) struct Stalled;
 impl Connection {
     /// Starts reading into `inputs`.
     pub(crate) fn open(conn: ConnId, stream: TcpStream, inputs: mpsc::Sender<Input>) -> Self {
-        let stream = Arc::new(stream);
-        let reader = tokio::spawn(read(conn, stream.clone(), inputs)).abort_handle();
+        let (incoming, outgoing) = stream.into_split();
+        let stream = Arc::new(outgoing);
+        let reader = tokio::spawn(read(conn, incoming, inputs)).abort_handle();
         let (backlog, waiting) = mpsc::unbounded_channel();
         let backlog_bytes = Arc::new(AtomicUsize::new(0));
         tokio::spawn(write(stream.clone(), waiting, backlog_bytes.clone()));
@@ -72,23 +77,27 @@ impl Drop for Connection {
     }
 }
 
-async fn read(conn: ConnId, stream: Arc<TcpStream>, inputs: mpsc::Sender<Input>) {
+async fn read(conn: ConnId, mut stream: OwnedReadHalf, inputs: mpsc::Sender<Input>) {
+    let mut capacity = READ_BYTES_FIRST;
     loop {
         // Allocated only once there is something: an idle session holds no buffer.
         if stream.readable().await.is_err() {
             break;
         }
-        let mut bytes = Vec::with_capacity(READ_BYTES);
-        match stream.try_read_buf(&mut bytes) {
-            Ok(0) => break,
-            Ok(_) => {
-                bytes.shrink_to(bytes.len() * 2);
+        let mut bytes = Vec::with_capacity(capacity);
+        match stream.read_buf(&mut bytes).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => {
+                // A full buffer means that more waits: take it in fewer, larger reads.
+                capacity = if read == capacity {
+                    READ_BYTES_MAX
+                } else {
+                    READ_BYTES_FIRST
+                };
                 if inputs.send(Input::Received(conn, bytes)).await.is_err() {
                     return;
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => break,
         }
     }
     // The driver may be gone, and then nobody needs to know.
@@ -96,7 +105,7 @@ async fn read(conn: ConnId, stream: Arc<TcpStream>, inputs: mpsc::Sender<Input>)
 }
 
 async fn write(
-    stream: Arc<TcpStream>,
+    stream: Arc<OwnedWriteHalf>,
     mut waiting: mpsc::UnboundedReceiver<Vec<u8>>,
     backlog_bytes: Arc<AtomicUsize>,
 ) {
@@ -115,7 +124,7 @@ async fn write(
     }
 }
 
-async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> bool {
+async fn write_all(stream: &OwnedWriteHalf, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         if stream.writable().await.is_err() {
             return false;

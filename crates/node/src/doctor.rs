@@ -361,7 +361,7 @@ fn check_company(peers: &[PeerView]) -> Check {
 async fn check_reach(peer: &PeerView) -> Check {
     let name = format!("{}~{}", peer.name, peer.tag);
     if peer.blocked {
-        let advice = format!("`hallway unblock ~{}` lets them in again", peer.tag);
+        let advice = format!("`hallway unblock {}` lets them in again", peer.tag);
         return warn("peer", format!("{name} is blocked here"), &advice);
     }
     if peer.state == Presence::Live {

@@ -55,7 +55,8 @@ pub struct NodeConfig {
     pub read_receipts: bool,
     /// Take everybody as a contact at once.
     pub accept_all: bool,
-    /// Keep messages on disk. Without it they live only in events: for measurements.
+    /// Keep messages on disk. Without it they live only in events, and those that wait for a
+    /// peer only in memory, up to a window of them: for measurements.
     pub keep_history: bool,
     /// Version of the program, for the status.
     pub version: &'static str,
@@ -93,7 +94,9 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     let secrets = &config.secrets;
     let key = DatabaseKey::new(secrets.database_key);
     let database = config.home.database();
-    let rename = config.rename.map(|name| Write::Setting("name", name.into()));
+    let rename = config
+        .rename
+        .map(|name| Write::Setting("name", name.into()));
     let opened = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
         let (mut writer, reader) = hallway_store::open(&database, &key)?;
         if let Some(rename) = &rename {

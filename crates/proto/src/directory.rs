@@ -36,7 +36,7 @@ pub(crate) struct Entry {
     pub(crate) replaced: Option<(u32, Instant)>,
     /// Acknowledged, but the disk did not take note of it.
     pub(crate) unsaved: Vec<MessageId>,
-    /// When to write again what the disk did not take.
+    /// When to write again what the disk did not take, or read what it did not give.
     pub(crate) save_at: Option<Instant>,
     /// When this entry next needs attention.
     pub(crate) deadline: Option<Instant>,

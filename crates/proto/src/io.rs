@@ -71,6 +71,8 @@ pub enum Input {
     StoreFailed(StoreToken, StorageFault),
     /// Messages of the outbox, in order of their sequence numbers.
     OutboxLoaded(PeerId, Vec<Message>),
+    /// The outbox could not be read; the engine asks again later. Never to be reported as empty.
+    OutboxUnread(PeerId),
     /// The addresses of this host, after a change.
     Links(Vec<IpAddr>),
     /// The time asked for by `poll_timeout` has come.

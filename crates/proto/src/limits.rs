@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// Silence after which a ping goes out while a conversation is open.
 pub const PING_AFTER_ACTIVE: Duration = Duration::from_secs(3);
-/// How long the answer to such a ping may take: silence of 10 s in all means the peer is gone.
-pub const PONG_WITHIN_ACTIVE: Duration = Duration::from_secs(7);
+/// How long the answer to such a ping may take: silence of 8 s in all means that the peer is gone,
+/// and after [`LOSS_GRACE`] people know, within 10 s.
+pub const PONG_WITHIN_ACTIVE: Duration = Duration::from_secs(5);
 /// Silence after which a ping goes out otherwise.
 pub const PING_AFTER_IDLE: Duration = Duration::from_secs(15);
 /// How long the answer may take then: 45 s in all.

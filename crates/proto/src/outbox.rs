@@ -120,6 +120,11 @@ impl Outbox {
         }
     }
 
+    /// The disk could not be read.
+    pub(crate) fn handle_load_failed(&mut self) {
+        self.loading = None;
+    }
+
     /// The next message for the live session.
     pub(crate) fn poll_send(&mut self) -> Option<&Message> {
         let message = self.window.get(self.handed)?;

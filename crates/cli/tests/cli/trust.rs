@@ -53,7 +53,7 @@ fn nothing_goes_to_the_blocked() {
     assert_said!(ann.run(&["send", "Bo", "hi"]).all(), @"
     exit 4
     -- stderr
-    hallway: Bo is blocked; `hallway unblock ~[tg]` lets them in again
+    hallway: Bo is blocked; `hallway unblock [tg]` lets them in again
     ");
     let json = ann.run(&["send", "Bo", "hi", "--json"]);
     let problem = json.err.lines().last().unwrap();

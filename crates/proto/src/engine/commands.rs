@@ -513,7 +513,7 @@ fn may_send(entry: &Entry) -> Result<(), Refusal> {
     let name = entry.name();
     if entry.record.blocked {
         let tag = entry.record.id.tag();
-        let detail = format!("{name} is blocked; `hallway unblock ~{tag}` lets them in again");
+        let detail = format!("{name} is blocked; `hallway unblock {tag}` lets them in again");
         return Err(Refusal::new(Problem::Blocked, detail));
     }
     if let Some(impostor) = entry
@@ -526,8 +526,8 @@ fn may_send(entry: &Entry) -> Result<(), Refusal> {
             problem: Problem::NameCollision,
             detail: format!(
                 "somebody else, ~{other}, now also uses the name {name}, which you verified as \
-                 ~{own}. Decide first: `hallway block ~{other}` if they should not, or \
-                 `hallway verify ~{own} --keep-name` if both are right"
+                 ~{own}. Decide first: `hallway block {other}` if they should not, or \
+                 `hallway verify {own} --keep-name` if both are right"
             ),
             candidates: vec![entry.record.id, impostor],
         });

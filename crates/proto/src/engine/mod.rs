@@ -181,6 +181,13 @@ impl Engine {
                 self.believe_read(peer);
                 self.settle(peer, now);
             }
+            Input::OutboxUnread(peer) => {
+                if let Some(entry) = self.directory.get_mut(&peer) {
+                    entry.outbox.handle_load_failed();
+                    entry.save_at = Some(now.mono + STORAGE_RETRY);
+                }
+                self.schedule(peer, now);
+            }
             Input::Links(addresses) => self.handle_links(addresses, now),
             Input::Timeout => self.handle_timeout(now),
             Input::Shutdown => self.handle_shutdown(now),
