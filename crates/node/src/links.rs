@@ -188,7 +188,10 @@ pub fn scoped(address: IpAddr, port: u16, index: u32) -> SocketAddr {
 /// Where an address is as seen from here. The order is the order in which to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    OnLink,
+    InSubnet,
+    /// After the others of the link: a peer with several interfaces may be announced with the
+    /// link-local addresses of all of them on each, and only one is right.
+    LinkLocal,
     Routed,
     OnVirtualLink,
 }
@@ -202,7 +205,12 @@ pub fn rank(addresses: &[SocketAddr], links: &Snapshot) -> Vec<SocketAddr> {
         .iter()
         .filter_map(|address| Some((place_of(address, links)?, *address)))
         .collect();
-    for place in [Place::OnLink, Place::Routed, Place::OnVirtualLink] {
+    for place in [
+        Place::InSubnet,
+        Place::LinkLocal,
+        Place::Routed,
+        Place::OnVirtualLink,
+    ] {
         let here = || {
             placed
                 .iter()
@@ -228,8 +236,8 @@ pub fn rank(addresses: &[SocketAddr], links: &Snapshot) -> Vec<SocketAddr> {
 
 /// `None` when the address cannot be reached from here at all.
 fn place_of(address: &SocketAddr, links: &Snapshot) -> Option<Place> {
-    let on = |interface: &Interface| match interface.kind {
-        Kind::Physical | Kind::Loopback => Place::OnLink,
+    let on = |interface: &Interface, place: Place| match interface.kind {
+        Kind::Physical | Kind::Loopback => place,
         Kind::Virtual | Kind::Tunnel => Place::OnVirtualLink,
     };
     let mut running = links
@@ -239,14 +247,13 @@ fn place_of(address: &SocketAddr, links: &Snapshot) -> Option<Place> {
     if let SocketAddr::V6(v6) = address
         && v6.ip().is_unicast_link_local()
     {
-        return running
-            .find(|interface| interface.index == v6.scope_id())
-            .map(on);
+        let interface = running.find(|interface| interface.index == v6.scope_id())?;
+        return Some(on(interface, Place::LinkLocal));
     }
     let ip = address.ip();
     let interface =
         running.find(|interface| interface.addresses.iter().any(|subnet| subnet.contains(ip)));
-    Some(interface.map_or(Place::Routed, on))
+    Some(interface.map_or(Place::Routed, |interface| on(interface, Place::InSubnet)))
 }
 
 fn kind_of(name: &str, loopback: bool, point_to_point: bool) -> Kind {
@@ -544,8 +551,8 @@ mod tests {
             [
                 "[fd00::9]:1",
                 "10.0.0.9:1",
-                "[fe80::9%2]:1",
                 "10.0.0.8:1",
+                "[fe80::9%2]:1",
                 "[2001:db8::9]:1",
                 "192.168.9.9:1",
                 "172.17.0.9:1"

@@ -13,7 +13,7 @@ use mdns_sd::{
     ServiceEvent, ServiceInfo,
 };
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -271,14 +271,19 @@ fn seen(service: &ResolvedService, links: &Snapshot) -> Option<Seen> {
 /// Whether the address is on one of our links. Announcements are about the link they are heard on:
 /// nobody there can make us dial a host somewhere else.
 fn is_on_link(address: &SocketAddr, links: &Snapshot) -> bool {
-    let ip = address.ip();
-    let link_local = match ip {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    let is_host = !ip.is_unspecified() && !ip.is_multicast() && ip != Ipv4Addr::BROADCAST;
-    let mut subnets = links.usable().flat_map(|interface| &interface.addresses);
-    is_host && (link_local || subnets.any(|subnet| subnet.contains(ip)))
+    let mut usable = links.usable();
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+            usable.any(|interface| interface.index == v6.scope_id())
+        }
+        SocketAddr::V4(v4) if v4.ip().is_link_local() => {
+            usable.any(|interface| interface.kind != Kind::Loopback)
+        }
+        SocketAddr::V4(_) | SocketAddr::V6(_) => {
+            let mut subnets = usable.flat_map(|interface| &interface.addresses);
+            subnets.any(|subnet| subnet.contains(address.ip()))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -376,6 +381,8 @@ mod tests {
             "[2001:db8::1]:1",
             "[ff02::fb]:1",
             "[::]:1",
+            "[fe80::9]:1",
+            "[fe80::9%1]:1",
         ] {
             assert!(!on_link(address), "{address}");
         }

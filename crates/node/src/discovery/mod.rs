@@ -37,6 +37,8 @@ const RESTART_AFTER: Duration = Duration::from_secs(5);
 const RETURN_WITHIN: Duration = Duration::from_secs(15);
 /// How long a goodbye may take.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
+/// When so many are known, the first question was not lost. A second one would list them all.
+const ANSWERS_ENOUGH: usize = 12;
 /// Another node with our id is told about at most so often.
 const CLONE_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
@@ -145,7 +147,7 @@ impl Discovery {
     pub fn refresh(&mut self) {
         let now = self.now();
         self.tell(|mdns, schedule| {
-            schedule.handle_asked(now);
+            schedule.handle_asked(now, chance());
             mdns.ask()
         });
     }
@@ -268,7 +270,16 @@ impl Discovery {
             && let Some(due) = schedule.poll(now, chance())
         {
             match due {
-                Due::Announce => self.register(),
+                Due::Announce => {
+                    self.measure();
+                    if self.sightings.take_refused() {
+                        // A new subscription begins with everybody who is known.
+                        self.tell(|mdns, _| mdns.listen());
+                    }
+                    self.register();
+                }
+                Due::Ask if self.sightings.len() > ANSWERS_ENOUGH => {}
+                Due::Ask => self.tell(|mdns, _| mdns.ask()),
                 Due::StopAsking => self.tell(|mdns, _| mdns.listen()),
                 Due::StopLooking => self.tell(|mdns, _| mdns.look(false)),
                 Due::MissEcho => self.trouble(
@@ -276,11 +287,12 @@ impl Discovery {
                      another program holds UDP port 5353; `hallway doctor` finds out"
                         .into(),
                 ),
-                Due::Measure => self.measure(),
             }
         }
     }
 
+    /// Looks how much mdns-sd holds. Each time it is awake anyway: to wake it more often would
+    /// double what an idle node costs, and would not stop a flood, which takes seconds.
     fn measure(&mut self) {
         let mut held = Some(0);
         self.tell(|mdns, _| {

@@ -8,8 +8,12 @@
 use hallway_model::Instant;
 use std::time::Duration;
 
-/// How long to ask for others after a start and after a change of the network.
-pub(crate) const ASK_FOR: Duration = Duration::from_secs(15);
+/// How long to ask for others after a start and after a change of the network. mdns-sd asks after
+/// 10 to 50 ms, then after 1, 2, 4 and 8 s, where each question lists everybody known: three
+/// packets at 50 nodes. The first one is enough, and answers are heard after the asking ends.
+const ASK_FOR: Duration = Duration::from_millis(500);
+/// Asks once more after this, in case that question or its answers were lost.
+const ASK_AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 /// When to repeat our announcement. The second copy of it, 1.1 s later, still comes before 96 s,
 /// which is 80 % of the 120 s that address records live.
 const ANNOUNCE_EVERY: [Duration; 2] = [Duration::from_secs(76), Duration::from_secs(88)];
@@ -18,54 +22,51 @@ const ANNOUNCE_EVERY: [Duration; 2] = [Duration::from_secs(76), Duration::from_s
 const LOOK_FOR: Duration = Duration::from_millis(2500);
 /// Our own announcement must have come back by then, or multicast does not work.
 const ECHO_WITHIN: Duration = Duration::from_secs(5);
-/// How often the size of mdns-sd's cache is looked at. It takes 40 µs, and the cache has no limit
-/// of its own.
-const MEASURE_EVERY: Duration = Duration::from_secs(10);
-
 /// Something to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// Announce ourselves again.
     Announce,
+    /// Ask who is there.
+    Ask,
     /// Stop asking; go on listening.
     StopAsking,
     /// Stop looking at the interfaces.
     StopLooking,
     /// Our announcement has not come back.
     MissEcho,
-    /// See how large the cache has become.
-    Measure,
 }
 
 #[derive(Debug)]
 pub(crate) struct Schedule {
     announce_at: Instant,
+    ask_at: Option<Instant>,
     ask_until: Option<Instant>,
     look_until: Option<Instant>,
     echo_by: Option<Instant>,
-    measure_at: Instant,
 }
 
 impl Schedule {
     /// Multicast DNS was started, and we were announced and asked who is there.
     pub(crate) fn new(now: Instant, chance: u8) -> Self {
         Self {
-            announce_at: next_announcement(now, chance),
+            announce_at: now + spread(ANNOUNCE_EVERY, chance),
+            ask_at: Some(now + spread(ASK_AGAIN_AFTER, chance)),
             ask_until: Some(now + ASK_FOR),
             look_until: None,
             echo_by: Some(now + ECHO_WITHIN),
-            measure_at: now + MEASURE_EVERY,
         }
     }
 
     /// We were announced now.
     pub(crate) fn handle_announced(&mut self, now: Instant, chance: u8) {
-        self.announce_at = next_announcement(now, chance);
+        self.announce_at = now + spread(ANNOUNCE_EVERY, chance);
     }
 
     /// We asked who is there now.
-    pub(crate) fn handle_asked(&mut self, now: Instant) {
+    pub(crate) fn handle_asked(&mut self, now: Instant, chance: u8) {
         self.ask_until = Some(now + ASK_FOR);
+        self.ask_at = Some(now + spread(ASK_AGAIN_AFTER, chance));
     }
 
     /// The interfaces are others.
@@ -78,22 +79,21 @@ impl Schedule {
         self.echo_by = None;
     }
 
-    /// What is due; to be called until it says `None`. The next announcement is due until it is
-    /// reported as made.
+    /// What is due; to be called until it says `None`.
     pub(crate) fn poll(&mut self, now: Instant, chance: u8) -> Option<Due> {
         let take = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
         if take(&mut self.look_until) {
             Some(Due::StopLooking)
         } else if take(&mut self.ask_until) {
             Some(Due::StopAsking)
+        } else if take(&mut self.ask_at) {
+            self.ask_until = Some(now + ASK_FOR);
+            Some(Due::Ask)
         } else if take(&mut self.echo_by) {
             Some(Due::MissEcho)
         } else if self.announce_at <= now {
-            self.announce_at = next_announcement(now, chance);
+            self.announce_at = now + spread(ANNOUNCE_EVERY, chance);
             Some(Due::Announce)
-        } else if self.measure_at <= now {
-            self.measure_at = now + MEASURE_EVERY;
-            Some(Due::Measure)
         } else {
             None
         }
@@ -101,17 +101,17 @@ impl Schedule {
 
     /// When to poll next.
     pub(crate) fn deadline(&self) -> Instant {
-        let sometimes = [self.ask_until, self.look_until, self.echo_by]
+        let sometimes = [self.ask_at, self.ask_until, self.look_until, self.echo_by];
+        sometimes
             .into_iter()
-            .flatten();
-        sometimes.fold(self.announce_at.min(self.measure_at), Instant::min)
+            .flatten()
+            .fold(self.announce_at, Instant::min)
     }
 }
 
-/// Spread by `chance`, so that nodes which started together drift apart.
-fn next_announcement(now: Instant, chance: u8) -> Instant {
-    let [least, most] = ANNOUNCE_EVERY;
-    now + least + (most - least) * u32::from(chance) / 256
+/// A time between two by `chance`, so that nodes which started together drift apart.
+fn spread([least, most]: [Duration; 2], chance: u8) -> Duration {
+    least + (most - least) * u32::from(chance) / 256
 }
 
 #[cfg(test)]
@@ -120,21 +120,19 @@ mod tests {
 
     const START: Instant = Instant(7_000_000);
 
-    fn at(seconds: f64) -> Instant {
-        START + Duration::from_secs_f64(seconds)
+    fn at(seconds: u64) -> Instant {
+        START + Duration::from_secs(seconds)
     }
 
-    /// Runs the schedule for a while and tells what was due when, in whole seconds, without the
-    /// looks at the cache.
-    fn run(schedule: &mut Schedule, seconds: u64, chance: u8) -> Vec<(u64, Due)> {
+    /// Runs the schedule for a while and tells what was due when, in milliseconds.
+    fn run(schedule: &mut Schedule, seconds: u64) -> Vec<(u128, Due)> {
         let mut due = Vec::new();
-        while schedule.deadline() <= at(seconds as f64) {
+        while schedule.deadline() <= at(seconds) {
             let now = schedule.deadline();
-            while let Some(what) = schedule.poll(now, chance) {
-                due.push((now.since(START).as_secs(), what));
+            while let Some(what) = schedule.poll(now, 0) {
+                due.push((now.since(START).as_millis(), what));
             }
         }
-        due.retain(|(_, what)| *what != Due::Measure);
         due
     }
 
@@ -142,21 +140,23 @@ mod tests {
     fn asking_ends_and_announcing_goes_on() {
         let mut schedule = Schedule::new(START, 0);
         schedule.handle_echo();
-        let expected = [
-            (15, Due::StopAsking),
-            (76, Due::Announce),
-            (152, Due::Announce),
-        ];
-        assert_eq!(run(&mut schedule, 200, 0), expected);
+        assert_eq!(
+            run(&mut schedule, 200),
+            [
+                (500, Due::StopAsking),
+                (5_000, Due::Ask),
+                (5_500, Due::StopAsking),
+                (76_000, Due::Announce),
+                (152_000, Due::Announce)
+            ]
+        );
     }
 
     #[test]
     fn every_announcement_comes_before_others_would_ask_for_it() {
         // 80 % of 120 s, less the second copy that mdns-sd sends after 1.1 s.
         let asked_for = Duration::from_secs(96) - Duration::from_millis(1150);
-        let waits: Vec<Duration> = (0..=255)
-            .map(|c| next_announcement(START, c).since(START))
-            .collect();
+        let waits: Vec<Duration> = (0..=255).map(|c| spread(ANNOUNCE_EVERY, c)).collect();
         assert!(waits.iter().all(|wait| *wait < asked_for));
         assert!(
             waits.windows(2).all(|pair| pair[0] < pair[1]),
@@ -168,36 +168,26 @@ mod tests {
     fn a_change_of_the_network_asks_again_and_looks_for_a_moment() {
         let mut schedule = Schedule::new(START, 0);
         schedule.handle_echo();
-        run(&mut schedule, 40, 0);
-        schedule.handle_links(at(40.0));
-        schedule.handle_asked(at(40.0));
-        schedule.handle_announced(at(40.0), 0);
-        let expected = [
-            (42, Due::StopLooking),
-            (55, Due::StopAsking),
-            (116, Due::Announce),
-        ];
-        assert_eq!(run(&mut schedule, 120, 0), expected);
+        run(&mut schedule, 40);
+        schedule.handle_links(at(40));
+        schedule.handle_asked(at(40), 0);
+        schedule.handle_announced(at(40), 0);
+        assert_eq!(
+            run(&mut schedule, 120),
+            [
+                (40_500, Due::StopAsking),
+                (42_500, Due::StopLooking),
+                (45_000, Due::Ask),
+                (45_500, Due::StopAsking),
+                (116_000, Due::Announce)
+            ]
+        );
     }
 
     #[test]
     fn a_missing_echo_is_noticed_once() {
-        let mut schedule = Schedule::new(START, 0);
-        assert_eq!(run(&mut schedule, 10, 0), [(5, Due::MissEcho)]);
-        assert_eq!(run(&mut schedule, 14, 0), []);
-    }
-
-    #[test]
-    fn the_cache_is_looked_at_again_and_again() {
-        let mut schedule = Schedule::new(START, 0);
-        let looks = |schedule: &mut Schedule, second: f64| {
-            std::iter::from_fn(|| schedule.poll(at(second), 0))
-                .filter(|due| *due == Due::Measure)
-                .count()
-        };
-        assert_eq!(
-            [9.9, 10.0, 10.1, 20.0].map(|s| looks(&mut schedule, s)),
-            [0, 1, 0, 1]
-        );
+        let mut schedule = Schedule::new(START, 255);
+        let due = run(&mut schedule, 14);
+        assert_eq!(due, [(500, Due::StopAsking), (5_000, Due::MissEcho)]);
     }
 }

@@ -81,6 +81,10 @@ pub(crate) struct Sightings {
     strangers: Agenda,
     rate: Rate,
     doubts_until: Option<Instant>,
+    /// Entries that are announced now.
+    announced: usize,
+    /// Somebody found no room.
+    refused: bool,
 }
 
 impl Sightings {
@@ -92,6 +96,8 @@ impl Sightings {
             strangers: Agenda::new(),
             rate: Rate::new(TELL_BURST, TELL_PER_SECOND),
             doubts_until: None,
+            announced: 0,
+            refused: false,
         }
     }
 
@@ -100,33 +106,68 @@ impl Sightings {
         self.expected.insert(id);
     }
 
+    /// How many are announced.
+    pub(crate) fn len(&self) -> usize {
+        self.announced
+    }
+
     /// A stranger would find no room.
     pub(crate) fn is_full(&self) -> bool {
-        self.entries.len() >= SIGHTINGS_MAX
+        self.announced >= SIGHTINGS_MAX
+    }
+
+    /// There is room again after somebody found none.
+    pub(crate) fn take_refused(&mut self) -> bool {
+        let again = self.refused && !self.is_full();
+        self.refused &= !again;
+        again
     }
 
     /// An announcement was heard.
     pub(crate) fn handle_seen(&mut self, seen: Seen, now: Instant) {
         let id = seen.id;
-        if self.is_full() && !self.entries.contains_key(&id) && !self.expected.contains(&id) {
-            tracing::debug!(peer = ?id, "announcement refused: too many");
-            return;
+        let known = self
+            .entries
+            .get(&id)
+            .is_some_and(|entry| entry.announced.is_some());
+        if self.is_full() && !known && !self.expected.contains(&id) {
+            let doubted =
+                |entry: &Entry| entry.doubted_until.is_some() && entry.announced.is_some();
+            let doubted = self
+                .entries
+                .iter()
+                .find(|(_, entry)| doubted(entry))
+                .map(|(id, _)| *id);
+            let Some(doubted) = doubted else {
+                self.refused = true;
+                return;
+            };
+            self.handle_gone(doubted, now);
         }
         let entry = self.entries.entry(id).or_default();
         entry.doubted_until = None;
         if entry.announced.as_ref() != Some(&seen) {
             entry.retire(now);
-            entry.announced = Some(seen);
+            self.announced += usize::from(entry.announced.replace(seen).is_none());
             self.note(id, now);
         }
     }
 
     /// An announcement was withdrawn or ran out.
     pub(crate) fn handle_gone(&mut self, id: PeerId, now: Instant) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.announced = None;
-            self.note(id, now);
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        self.announced -= usize::from(entry.announced.take().is_some());
+        if entry.told.is_some() {
+            return self.note(id, now);
         }
+        // Nobody was told that it was there.
+        if let Some(due) = entry.tell_at.map(|at| (at, id)) {
+            self.contacts.remove(&due);
+            self.strangers.remove(&due);
+        }
+        self.entries.remove(&id);
     }
 
     /// Whoever is not announced again before `until` is gone: the cache was thrown away.
@@ -153,35 +194,30 @@ impl Sightings {
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Change> {
         loop {
             let is_due = |due: &&(Instant, PeerId)| due.0 <= now;
-            let due = match self.contacts.first().filter(is_due) {
-                Some(due) => *due,
-                None => {
-                    let due = *self.strangers.first().filter(is_due)?;
-                    if !self.rate.admit(now) {
-                        return None;
-                    }
-                    due
-                }
-            };
+            let contact = self.contacts.first().filter(is_due).copied();
+            let stranger = || self.strangers.first().filter(is_due).copied();
+            let stranger = || stranger().filter(|_| self.rate.ready_at() <= now);
+            let due = contact.or_else(stranger)?;
             self.contacts.remove(&due);
             self.strangers.remove(&due);
             let id = due.1;
             let Some(entry) = self.entries.get_mut(&id) else {
                 continue;
             };
-            let seen = entry.seen(now);
-            let changed = seen != entry.told;
             entry.tell_at = None;
-            if changed {
-                entry.told_at = Some(now);
-                entry.told.clone_from(&seen);
+            let seen = entry.seen(now);
+            if seen == entry.told {
+                continue;
+            }
+            entry.told_at = Some(now);
+            entry.told.clone_from(&seen);
+            if contact.is_none() {
+                self.rate.admit(now);
             }
             if seen.is_none() {
                 self.entries.remove(&id);
             }
-            if changed {
-                return Some(seen.map_or(Change::Gone(id), Change::Seen));
-            }
+            return Some(seen.map_or(Change::Gone(id), Change::Seen));
         }
     }
 
@@ -327,6 +363,30 @@ mod tests {
     }
 
     #[test]
+    fn who_found_no_room_is_asked_for_when_there_is_some() {
+        let mut sightings = Sightings::new();
+        for number in 0..=SIGHTINGS_MAX {
+            sightings.handle_seen(seen(number, &["10.0.0.1:1"]), at(0));
+        }
+        assert!(!sightings.take_refused(), "it is still full");
+        sightings.handle_gone(id(9), at(10));
+        assert!(sightings.take_refused());
+        assert!(!sightings.take_refused(), "once");
+    }
+
+    #[test]
+    fn nobody_hears_of_those_who_came_and_went_unnoticed() {
+        let mut sightings = Sightings::new();
+        for number in 0..10_000 {
+            sightings.handle_seen(seen(number, &["10.0.0.1:1"]), at(0));
+            sightings.handle_gone(id(number), at(0));
+        }
+        assert_eq!(told(&mut sightings, at(0)), []);
+        assert_eq!((sightings.len(), sightings.entries.len()), (0, 0));
+        assert_eq!(sightings.deadline(), NEVER);
+    }
+
+    #[test]
     fn an_impostor_adds_an_address_and_takes_none_away() {
         let mut sightings = Sightings::new();
         sightings.handle_seen(seen(1, &["10.0.0.1:1"]), at(0));
@@ -368,5 +428,17 @@ mod tests {
         sightings.handle_timeout(at(10_000));
         assert_eq!(told(&mut sightings, at(10_000)), [Change::Gone(id(2))]);
         assert_eq!(sightings.deadline(), NEVER);
+    }
+
+    #[test]
+    fn the_doubted_make_room_for_newcomers() {
+        let mut sightings = Sightings::new();
+        for number in 0..SIGHTINGS_MAX {
+            sightings.handle_seen(seen(number, &["10.0.0.1:1"]), at(0));
+        }
+        sightings.doubt_all(at(10_000));
+        sightings.handle_seen(seen(77_777, &["10.0.0.1:1"]), at(1));
+        assert_eq!(sightings.len(), SIGHTINGS_MAX);
+        assert!(sightings.entries.contains_key(&id(77_777)));
     }
 }
