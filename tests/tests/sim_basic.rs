@@ -1,6 +1,6 @@
 //! Two contacts in fair weather.
 
-use hallway_tests::sim::{explore, secs};
+use hallway_tests::sim::{World, explore, secs, swarm};
 
 #[test]
 fn what_one_says_the_other_gets() {
@@ -11,5 +11,18 @@ fn what_one_says_the_other_gets() {
             marks.iter().all(|mark| world.is_told_delivered(*mark))
         });
         world.settle();
+    });
+}
+
+#[test]
+fn a_seed_always_gives_the_same_run() {
+    explore("a_seed_always_gives_the_same_run", 20, |world| {
+        let seed = world.seed();
+        let mut again = World::new(seed, false);
+        for world in [&mut *world, &mut again] {
+            swarm(world);
+        }
+        assert_eq!(world.elapsed(), again.elapsed());
+        assert_eq!(world.digest(), again.digest());
     });
 }

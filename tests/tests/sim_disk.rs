@@ -291,3 +291,25 @@ fn is_told(world: &World, host: Host, what: &str) -> bool {
     let is_it = |kind: &&EventKind| matches!(kind, EventKind::Notice { code, .. } if code == what);
     notices.iter().any(is_it)
 }
+
+#[test]
+fn an_outbox_that_cannot_be_read_is_read_later() {
+    explore("an_outbox_that_cannot_be_read_is_read_later", 20, |world| {
+        let (a, b) = world.couple();
+        world.crash(b, Crash::Kill);
+        let marks: Vec<Mark> = (0..20).map(|_| world.say(a, b)).collect();
+        world.run_for(secs(1));
+        world.crash(a, Crash::Power);
+        world.set_failing(a, true);
+        world.start(a);
+        world.start(b);
+        world.run_until(secs(5), |world| world.are_joined(a, b));
+        let before = world.handed(a);
+        world.run_for(mins(1));
+        assert!(marks.iter().all(|mark| !world.arrived(*mark)));
+        assert!(world.handed(a) - before < 100, "it reads again and again");
+        world.set_failing(a, false);
+        world.run_until(STORAGE_RETRY + secs(1), |world| all_arrived(world, &marks));
+        world.settle();
+    });
+}

@@ -688,12 +688,19 @@ impl World {
     /// A reader looks at the outbox. Its result takes its time too.
     pub(super) fn read_outbox(&mut self, host: Host, peer: PeerId, after: u64, limit: usize) {
         let (me, life) = (self.id(host), self.machine(host).life);
-        let messages = self.machine(host).disk.outbox(me, peer, after, limit);
+        let disk = &self.machine(host).disk;
+        let messages = (!disk.failing).then(|| disk.outbox(me, peer, after, limit));
         let delay = self.range(READ_US);
         let delay = std::time::Duration::from_micros(delay);
         self.later(delay, move |world| {
             if world.machine(host).life == life {
-                world.input(host, Input::OutboxLoaded(peer, messages));
+                world.input(
+                    host,
+                    match messages {
+                        Some(messages) => Input::OutboxLoaded(peer, messages),
+                        None => Input::OutboxUnread(peer),
+                    },
+                );
             }
         });
     }
@@ -799,6 +806,7 @@ fn shown(input: &Input) -> String {
         | Input::Stored(..)
         | Input::StoreFailed(..)
         | Input::OutboxLoaded(..)
+        | Input::OutboxUnread(_)
         | Input::Links(_)
         | Input::Timeout
         | Input::Shutdown => format!("{input:?}"),

@@ -170,6 +170,12 @@ impl World {
         }
     }
 
+    /// Stands for everything that has happened: the next number of the generator, and how many
+    /// things were numbered.
+    pub fn digest(&mut self) -> (u64, u64) {
+        (self.rng.next_u64(), self.last_number)
+    }
+
     /// The seed of this world.
     pub fn seed(&self) -> u64 {
         self.seed
