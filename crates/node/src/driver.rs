@@ -294,6 +294,11 @@ impl Driver {
                         discovery.announce(&name, status);
                     }
                 }
+                Output::Left(peer) => {
+                    if let Some(discovery) = discovery {
+                        discovery.left(&peer);
+                    }
+                }
                 Output::Doubt(peer) => {
                     if let Some(discovery) = discovery {
                         discovery.verify(&peer);

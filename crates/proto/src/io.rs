@@ -132,6 +132,8 @@ pub enum Output {
     Reply(CommandId, Result<Answer, Refusal>),
     /// Announce this name and availability from now on.
     Announce(Name, Status),
+    /// A peer said goodbye and is taken for gone: tell of its announcement anew, should it stand.
+    Left(PeerId),
     /// A session died: ask the network whether the peer is still announced.
     Doubt(PeerId),
 }

@@ -403,6 +403,8 @@ impl World {
                 self.announce_now(host);
             }
             Output::Doubt(peer) => self.doubt(host, peer),
+            // Every announcement is told of here.
+            Output::Left(_) => {}
         }
     }
 
@@ -825,6 +827,7 @@ fn told(output: &Output) -> String {
         | Output::Added { .. }
         | Output::Reply(..)
         | Output::Announce(..)
+        | Output::Left(_)
         | Output::Doubt(_) => format!("{output:?}"),
     }
 }

@@ -143,6 +143,12 @@ impl Discovery {
         self.tell(|mdns, _| mdns.verify(peer));
     }
 
+    /// Takes a peer for gone that said so, until it is announced again.
+    pub fn left(&mut self, peer: &PeerId) {
+        let now = self.now();
+        self.sightings.handle_left(*peer, now);
+    }
+
     /// Asks again who is there.
     pub fn refresh(&mut self) {
         let now = self.now();

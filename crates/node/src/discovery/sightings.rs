@@ -14,6 +14,8 @@ pub(crate) const TELL_BURST: u32 = 256;
 const TELL_PER_SECOND: u32 = 64;
 /// The same peer is told about at most this often, whatever their announcements do.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// A withdrawal takes effect after a second (RFC 6762 section 10.1).
+const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
 /// An address that is no longer announced is still told for so long. An impostor who announces
 /// somebody else's id can overwrite the records in a cache; so they add an address, which will
 /// fail the handshake, and take none away.
@@ -170,6 +172,16 @@ impl Sightings {
         self.entries.remove(&id);
     }
 
+    /// A peer said goodbye elsewhere, so its sighting was dropped. Its announcement is about to be
+    /// withdrawn; where it still stands after that, because the peer is back, it is told anew.
+    pub(crate) fn handle_left(&mut self, id: PeerId, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.told = None;
+            entry.told_at = Some(now + WITHDRAWN_WITHIN);
+            self.note(id, now);
+        }
+    }
+
     /// Whoever is not announced again before `until` is gone: the cache was thrown away.
     pub(crate) fn doubt_all(&mut self, until: Instant) {
         for entry in self.entries.values_mut() {
@@ -297,6 +309,21 @@ mod tests {
         assert_eq!(told(&mut sightings, at(6000)), [Change::Gone(id(1))]);
         sightings.handle_gone(id(1), at(7000));
         assert_eq!(told(&mut sightings, at(9000)), []);
+    }
+
+    #[test]
+    fn who_left_is_told_of_anew_only_when_still_announced() {
+        let mut sightings = Sightings::new();
+        for number in [1, 2] {
+            sightings.handle_seen(seen(number, &["10.0.0.1:1"]), at(0));
+        }
+        assert_eq!(told(&mut sightings, at(0)).len(), 2);
+        sightings.handle_left(id(1), at(500));
+        sightings.handle_left(id(2), at(500));
+        sightings.handle_gone(id(2), at(1500));
+        assert_eq!(told(&mut sightings, at(1600)), []);
+        let back = seen(1, &["10.0.0.1:1"]);
+        assert_eq!(told(&mut sightings, at(5000)), [Change::Seen(back)]);
     }
 
     #[test]

@@ -312,6 +312,7 @@ impl Engine {
             Bye::Goodbye => {
                 entry.dialer.wait_until(now.mono + DIAL_AFTER_GOODBYE);
                 self.directory.clear_sighting(&peer);
+                self.outputs.push_back(Output::Left(peer));
             }
             Bye::Replaced => {
                 let (count, since) = entry
