@@ -10,7 +10,7 @@ use crate::handle::Request;
 use crate::links::{self, Links};
 use crate::listener::{Incoming, counter};
 use crate::publisher::News;
-use hallway_model::{Answer, CounterView, Refusal};
+use hallway_model::{Answer, CounterView, EventKind, Refusal};
 use hallway_proto::Engine;
 use hallway_proto::handshake::Suite;
 use hallway_proto::io::{CommandId, ConnId, DialId, Input, Output, Sighting, StoreToken};
@@ -217,6 +217,7 @@ impl Driver {
     fn handle_found(&mut self, found: Found, snapshot: &links::Snapshot) {
         match found {
             Found::Seen(seen) => {
+                self.trouble.remove("discovery");
                 let sighting = Sighting {
                     name: seen.name,
                     status: seen.status,
@@ -286,7 +287,15 @@ impl Driver {
                 } => {
                     self.load_outbox(peer, after_seq, limit);
                 }
-                Output::Event(kind) => self.tell(News::Event(kind)),
+                Output::Event(kind) => {
+                    // In a flood of strangers our contacts come first.
+                    if let (EventKind::Peer { peer }, Some(discovery)) = (&kind, &mut *discovery)
+                        && peer.contact
+                    {
+                        discovery.expect(peer.id);
+                    }
+                    self.tell(News::Event(kind));
+                }
                 Output::Added { message, change } => self.tell(News::Added { message, change }),
                 Output::Reply(command, answer) => self.reply(command, answer),
                 Output::Announce(name, status) => {

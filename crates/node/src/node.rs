@@ -11,7 +11,7 @@ use crate::home::{Home, Lock};
 use crate::keys::Secrets;
 use crate::links::Links;
 use crate::{listener, publisher};
-use hallway_model::{Name, PORT_DEFAULT, StorageFault, Write};
+use hallway_model::{Name, PORT_DEFAULT, PeerId, Relation, StorageFault, Write};
 use hallway_proto::handshake::{Admission, LocalKeys, Policy};
 use hallway_proto::io::Input;
 use hallway_store::{DatabaseKey, OpenError, StoreError};
@@ -135,6 +135,11 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     let last_change = snapshot.last_change;
+    let contacts = snapshot
+        .peers
+        .iter()
+        .filter(|peer| peer.relation == Relation::Contact);
+    let contacts: Vec<PeerId> = contacts.map(|peer| peer.id).collect();
     let engine_config = hallway_proto::Config {
         id: keys.id(),
         name: config.name,
@@ -182,7 +187,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         ));
     }
     let links = Links::open()?;
-    let discovery = match config.mdns {
+    let mut discovery = match config.mdns {
         true => Some(Discovery::start(
             keys.id(),
             port,
@@ -192,6 +197,11 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         )),
         false => None,
     };
+    for contact in contacts {
+        if let Some(discovery) = &mut discovery {
+            discovery.expect(contact);
+        }
+    }
     for address in config.peers {
         tokio::spawn(keep_reachable(address, loaded_tx.clone()));
     }
