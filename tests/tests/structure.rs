@@ -9,17 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates each of our crates may import. Tests and benchmarks may import all.
-const MAY_IMPORT: [(&str, &[&str]); 6] = [
+const MAY_IMPORT: [(&str, &[&str]); 7] = [
     ("model", &[]),
     ("proto", &["model"]),
+    ("voice", &["model"]),
     ("store", &["model"]),
-    ("node", &["model", "proto", "store"]),
+    ("node", &["model", "proto", "voice", "store"]),
     ("api", &["model", "node"]),
-    ("cli", &["model", "proto", "store", "node", "api"]),
+    ("cli", &["model", "proto", "voice", "store", "node", "api"]),
 ];
 
 /// The crates that do no IO and read no clock.
-const PURE: [&str; 2] = ["model", "proto"];
+const PURE: [&str; 3] = ["model", "proto", "voice"];
 
 /// What a pure crate must not depend on: runtimes, sockets, system calls, sources of randomness.
 const IMPURE_DEPENDENCIES: [&str; 9] = [

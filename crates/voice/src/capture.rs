@@ -1,0 +1,1 @@
+//! From a microphone's samples to samples worth sending.

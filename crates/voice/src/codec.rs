@@ -1,0 +1,1 @@
+//! Opus (RFC 6716): samples to frames and back.

@@ -1,0 +1,1 @@
+//! How much faster the sender's sample clock runs than ours.

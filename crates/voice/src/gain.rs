@@ -1,0 +1,1 @@
+//! Gain control: a quiet and a loud speaker are heard alike.

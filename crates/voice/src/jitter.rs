@@ -1,0 +1,1 @@
+//! The adaptive playout delay: late enough for most packets, no later.

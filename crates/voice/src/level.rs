@@ -1,0 +1,1 @@
+//! How loud it is, for meters.

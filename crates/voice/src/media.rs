@@ -1,0 +1,1 @@
+//! The media of one call: samples and datagrams in, datagrams and samples out.

@@ -1,0 +1,1 @@
+//! Several speakers into one stream of samples.

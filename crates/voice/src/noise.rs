@@ -1,0 +1,1 @@
+//! Noise suppression: the fan stays at the other end.

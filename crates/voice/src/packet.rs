@@ -1,0 +1,1 @@
+//! What one datagram says, before it is sealed.

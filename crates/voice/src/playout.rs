@@ -1,0 +1,1 @@
+//! From the frames of a sender to a steady stream of samples.

@@ -1,0 +1,1 @@
+//! Sealing and opening of packets by SFrame (RFC 9605).

@@ -1,0 +1,1 @@
+//! Making speech a little shorter or longer without changing its pitch.
