@@ -9,10 +9,12 @@ mod harness;
 mod namespace;
 mod process;
 mod switch;
+mod wire;
 
 pub use harness::main;
 pub use process::Process;
 pub use switch::Port;
+pub use wire::{Bursts, Jitter, Line, Rate, Stalls, Tally, Wire};
 
 pub(crate) use namespace::Namespace;
 pub(crate) use process::mortal;
@@ -24,7 +26,7 @@ use std::sync::{Mutex, PoisonError};
 use switch::Policy;
 
 /// Debian packages with the programs the lab calls, as its error messages name them.
-pub const PACKAGES: &str = "iproute2 nftables util-linux";
+pub const PACKAGES: &str = "ethtool iproute2 nftables util-linux";
 
 /// Ethernet's own, and what home networks use.
 const MTU: u16 = 1500;
