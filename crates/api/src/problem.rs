@@ -147,6 +147,8 @@ fn meaning(problem: Problem) -> (StatusCode, &'static str) {
         Problem::Storage => (StatusCode::INSUFFICIENT_STORAGE, "The disk did not take it"),
         Problem::Oneself => (StatusCode::UNPROCESSABLE_ENTITY, "That is this node itself"),
         Problem::Unreachable => (StatusCode::GATEWAY_TIMEOUT, "Nobody answered"),
+        Problem::NoSuchCall => (StatusCode::NOT_FOUND, "No such call"),
+        Problem::CallBusy => (StatusCode::CONFLICT, "No further call is possible"),
     }
 }
 

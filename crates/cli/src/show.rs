@@ -197,7 +197,8 @@ impl Layout<'_> {
             shown.push_str(&format!("{before}{quoted}\n"));
             before.clone_from(&hanging);
         }
-        let body = match &message.text {
+        let call = message.call.map(|call| text::call_record(&call, own));
+        let body = match message.text.as_ref().or(call.as_ref()) {
             _ if message.deleted => text::DELETED,
             Some(text) => text,
             None => text::NEEDS_NEWER,
@@ -254,6 +255,12 @@ impl Layout<'_> {
             EventKind::NameCollision { contact, newcomer } => {
                 text::name_collision(&label(contact), &label(newcomer))
             }
+            EventKind::Call { call } => text::call(&name(&call.peer), call),
+            EventKind::CallLevels {
+                microphone_dbfs,
+                speaker_dbfs,
+                ..
+            } => text::levels(*microphone_dbfs, *speaker_dbfs),
             EventKind::Notice { detail, .. } => format!("! {}", safe::one_line(detail)),
         }
     }
@@ -298,6 +305,7 @@ mod tests {
             seq: 1,
             kind: "text".into(),
             text: text.map(str::to_owned),
+            call: None,
             state: Delivery::Delivered,
             at: WallTime(minutes * 60_000),
             reply_to: None,

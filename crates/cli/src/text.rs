@@ -1,6 +1,9 @@
 //! Every word a person reads, in one place, so that another language is another such file.
 
-use hallway_model::{Delivery, Outcome, Presence, Status};
+use hallway_model::{
+    CallDirection, CallOutcome, CallQuality, CallRecord, CallState, CallView, Delivery, Outcome,
+    Presence, Status,
+};
 use std::fmt::Display;
 use std::path::Path;
 
@@ -200,6 +203,103 @@ pub(crate) fn delivery(state: Delivery) -> &'static str {
         Delivery::Delivered => "delivered",
         Delivery::Read => "read",
     }
+}
+
+/// A call in the log. The other side's is told from where the reader sits.
+pub(crate) fn call_record(call: &CallRecord, own: bool) -> String {
+    match (call.outcome, own) {
+        (CallOutcome::Answered, _) => format!("Call, {}", talked(call.duration_ms)),
+        (CallOutcome::Interrupted, _) => {
+            format!("Call, cut off after {}", talked(call.duration_ms))
+        }
+        (CallOutcome::Missed | CallOutcome::Busy | CallOutcome::Cancelled, false) => {
+            "Missed call".into()
+        }
+        (CallOutcome::Missed, true) => "Call, not answered".into(),
+        (CallOutcome::Busy, true) => "Call, they were busy".into(),
+        (CallOutcome::Cancelled, true) => "Call, given up".into(),
+        (CallOutcome::Declined, _) => "Call, declined".into(),
+        (CallOutcome::Failed, _) => "Call, failed".into(),
+    }
+}
+
+/// How long somebody talked.
+pub(crate) fn talked(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
+}
+
+/// A call as it is now.
+pub(crate) fn call(name: &str, call: &CallView) -> String {
+    match (call.state, call.direction) {
+        (CallState::Dialling, _) => format!("Calling {name} …"),
+        (CallState::Ringing, CallDirection::Outgoing) if call.waiting => {
+            format!("It rings at {name}'s, who is talking to somebody else")
+        }
+        (CallState::Ringing, CallDirection::Outgoing) => format!("It rings at {name}'s"),
+        (CallState::Ringing, CallDirection::Incoming) => {
+            format!("{name} is calling: `hallway answer`, or `hallway hang-up` to decline")
+        }
+        (CallState::Active, _) => format!(
+            "In a call with {name}, {}{}",
+            talked(call.duration_ms),
+            call_remarks(call)
+        ),
+        (CallState::Ended, _) => match &call.detail {
+            Some(detail) => format!("The call with {name} is over: {detail}"),
+            None => format!("The call with {name} is over"),
+        },
+    }
+}
+
+fn call_remarks(call: &CallView) -> String {
+    let mut remarks = String::new();
+    let all = [
+        (call.held, "on hold"),
+        (call.held_by_them, "held by them"),
+        (call.muted, "muted"),
+        (call.muted_by_them, "muted by them"),
+        (!call.can_speak, "you have no microphone and only listen"),
+        (!call.can_hear, "you have no speaker"),
+        (
+            !call.they_can_speak,
+            "they have no microphone and only listen",
+        ),
+        (!call.they_can_hear, "they have no speaker"),
+        (
+            !call.connected && !call.held && !call.held_by_them,
+            "no sound of theirs comes in",
+        ),
+    ];
+    for (_, remark) in all.iter().filter(|(holds, _)| *holds) {
+        remarks.push_str(", ");
+        remarks.push_str(remark);
+    }
+    if let Some(stats) = &call.stats {
+        remarks.push_str(&format!(", {}", quality(stats.quality)));
+    }
+    remarks
+}
+
+/// How a call sounds.
+pub(crate) fn quality(quality: CallQuality) -> &'static str {
+    match quality {
+        CallQuality::Good => "good",
+        CallQuality::Fair => "fair",
+        CallQuality::Poor => "poor",
+        CallQuality::Bad => "bad",
+    }
+}
+
+/// How loud a call is.
+pub(crate) fn levels(microphone: Option<f32>, speaker: Option<f32>) -> String {
+    let of = |level: Option<f32>| level.map_or("none".into(), |level| format!("{level:.0} dB"));
+    format!("microphone {}, speaker {}", of(microphone), of(speaker))
 }
 
 pub(crate) fn outcome(outcome: Outcome) -> &'static str {

@@ -1,8 +1,8 @@
 //! What a face asks of the node, and what it answers.
 
 use crate::{
-    Body, ConversationId, Delivery, MessageId, Name, PeerId, PeerView, Status, StatusView,
-    VerifyView,
+    Body, CallId, CallView, ConversationId, Delivery, MessageId, Name, PeerId, PeerView, Status,
+    StatusView, VerifyView,
 };
 use std::net::SocketAddr;
 
@@ -56,6 +56,28 @@ pub enum Command {
     Accept(PeerId),
     /// Remove a person and everything exchanged with them.
     Forget(PeerId),
+    /// Ring a peer. Answered at once with the call; what becomes of it, events tell.
+    Call(PeerId),
+    /// Answer the call that rings, or this one; another that runs is held.
+    Answer(Option<CallId>),
+    /// Hang up, give up or decline: the only call there is, or this one.
+    HangUp(Option<CallId>),
+    /// Let nothing of our microphone through, or let it through again.
+    Mute {
+        /// The only call there is when absent.
+        call: Option<CallId>,
+        /// Whether nothing passes.
+        on: bool,
+    },
+    /// Hold a call, or go on with it; another that runs is then held.
+    Hold {
+        /// The only call there is when absent.
+        call: Option<CallId>,
+        /// Whether nothing passes either way.
+        on: bool,
+    },
+    /// Describe the calls that are not over.
+    Calls,
 }
 
 /// What the engine answers.
@@ -82,6 +104,10 @@ pub enum Answer {
     },
     /// A safety number.
     Verify(VerifyView),
+    /// The call begun or changed.
+    Call(Box<CallView>),
+    /// Calls that are not over, the oldest first.
+    Calls(Vec<CallView>),
 }
 
 /// A refused command: a stable code, what failed and what to do, in words.
@@ -125,6 +151,10 @@ pub enum Problem {
     Oneself,
     /// Nobody answered there.
     Unreachable,
+    /// No call like that, or not in a state for it.
+    NoSuchCall,
+    /// More calls than may be at once, or another with this peer.
+    CallBusy,
 }
 
 impl Problem {
@@ -144,6 +174,8 @@ impl Problem {
             Self::Storage => "storage",
             Self::Oneself => "oneself",
             Self::Unreachable => "unreachable",
+            Self::NoSuchCall => "no_such_call",
+            Self::CallBusy => "call_busy",
         }
     }
 }

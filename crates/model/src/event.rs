@@ -1,6 +1,6 @@
 //! What happens, as the event stream tells it.
 
-use crate::{Delivery, MessageView, PeerId, PeerView};
+use crate::{CallId, CallView, Delivery, MessageView, PeerId, PeerView};
 use serde::{Deserialize, Serialize};
 
 /// One line of `hallway tail --json`.
@@ -70,6 +70,21 @@ pub enum EventKind {
         contact: Box<PeerView>,
         /// The newcomer.
         newcomer: Box<PeerView>,
+    },
+    /// A call began, changed or ended; while one runs, its figures come about every second.
+    Call {
+        /// The call as it is now.
+        call: Box<CallView>,
+    },
+    /// How loud a call is now, ten times a second, in dB below the loudest there is. Digital
+    /// silence is -127.
+    CallLevels {
+        /// Which call.
+        id: CallId,
+        /// What goes out; `null` without a microphone.
+        microphone_dbfs: Option<f32>,
+        /// What is heard; `null` without a speaker.
+        speaker_dbfs: Option<f32>,
     },
     /// Something the user should know, such as a full disk.
     Notice {

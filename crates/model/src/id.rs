@@ -219,6 +219,11 @@ fn explain(values: &[u8]) -> ParseIdError {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub [u8; 16]);
 
+/// Names one call for good: 128 random bits chosen by the caller. The record that the caller leaves
+/// in the history has the same bytes as its [`MessageId`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub [u8; 16]);
+
 /// Names one group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub [u8; 16]);
@@ -261,6 +266,7 @@ macro_rules! hex_id {
     };
 }
 hex_id!(MessageId);
+hex_id!(CallId);
 hex_id!(GroupId);
 
 /// In JSON an id is its text; in CBOR and other binary forms it is its bytes.
@@ -304,6 +310,7 @@ macro_rules! serde_as_text_or_bytes {
 }
 serde_as_text_or_bytes!(PeerId, 32);
 serde_as_text_or_bytes!(MessageId, 16);
+serde_as_text_or_bytes!(CallId, 16);
 serde_as_text_or_bytes!(GroupId, 16);
 
 /// Where a message belongs: a talk between two, or a group.

@@ -3,6 +3,7 @@
 //!
 //! Nothing here does IO, starts a thread or reads a clock.
 
+mod call;
 mod command;
 mod doctor;
 mod event;
@@ -15,10 +16,14 @@ mod storage;
 mod time;
 mod view;
 
+pub use call::{
+    CallDirection, CallEnd, CallOutcome, CallQuality, CallRecord, CallState, CallStatsView,
+    CallView,
+};
 pub use command::{Answer, Command, Problem, Refusal};
 pub use doctor::{Check, Outcome, Report};
 pub use event::{Event, EventKind};
-pub use id::{ConversationId, GroupId, MessageId, ParseIdError, PeerId};
+pub use id::{CallId, ConversationId, GroupId, MessageId, ParseIdError, PeerId};
 pub use limits::*;
 pub use message::{Body, Delivery, Message, Reaction, TextError, check_text};
 pub use name::{Name, NameError};

@@ -1,6 +1,8 @@
 //! Messages as a node keeps them.
 
-use crate::{ConversationId, EMOJI_BYTES_MAX, MessageId, PeerId, TEXT_BYTES_MAX, WallTime};
+use crate::{
+    CallRecord, ConversationId, EMOJI_BYTES_MAX, MessageId, PeerId, TEXT_BYTES_MAX, WallTime,
+};
 use serde::{Deserialize, Serialize};
 
 /// How far a message has come. The order is the order of progress.
@@ -42,6 +44,8 @@ pub enum Body {
     },
     /// Sets or clears an emoji of the author on a message of the conversation.
     Reaction(Reaction),
+    /// What became of a call. Its author is the caller and its id the bytes of the call's.
+    Call(CallRecord),
     /// Of a kind this version does not know: kept as it came, shown as "needs a newer version".
     Unknown {
         /// The kind number on the wire.
@@ -83,6 +87,17 @@ pub struct Message {
     pub delivery: Delivery,
 }
 
+impl Message {
+    /// The call that it tells of.
+    pub fn call(&self) -> Option<CallRecord> {
+        if let Body::Call(record) = &self.body {
+            Some(*record)
+        } else {
+            None
+        }
+    }
+}
+
 /// Why a text cannot be sent. Each message says what to do instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -105,7 +120,7 @@ pub fn check_text(body: &Body) -> Result<(), TextError> {
     let (bytes, max) = match body {
         Body::Text { text, .. } | Body::Edit { text, .. } => (text.len(), TEXT_BYTES_MAX),
         Body::Reaction(reaction) => (reaction.emoji.len(), EMOJI_BYTES_MAX),
-        Body::Delete { .. } | Body::Unknown { .. } => return Ok(()),
+        Body::Delete { .. } | Body::Call(_) | Body::Unknown { .. } => return Ok(()),
     };
     match bytes {
         0 => Err(TextError::Empty),

@@ -287,6 +287,11 @@ impl Driver {
                 } => {
                     self.load_outbox(peer, after_seq, limit);
                 }
+                // Nothing carries sound in this build.
+                Output::StartMedia { .. }
+                | Output::MediaCandidates(..)
+                | Output::SetMedia { .. }
+                | Output::StopMedia(_) => {}
                 Output::Event(kind) => {
                     // In a flood of strangers our contacts come first.
                     if let (EventKind::Peer { peer }, Some(discovery)) = (&kind, &mut *discovery)

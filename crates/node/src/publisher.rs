@@ -61,6 +61,7 @@ async fn view_of(
         Body::Text {
             reply_to: Some(_), ..
         }
+        | Body::Call(_)
         | Body::Unknown { .. } => (author, message.id, true),
         Body::Edit { target, .. } | Body::Delete { target } => (author, *target, false),
         Body::Reaction(reaction) => (None, reaction.target, false),
@@ -92,10 +93,13 @@ fn plain_view(message: Message, change: u64, me: PeerId) -> MessageView {
         kind: "text".into(),
         text: match message.body {
             Body::Text { text, .. } => Some(text),
-            Body::Edit { .. } | Body::Delete { .. } | Body::Reaction(_) | Body::Unknown { .. } => {
-                None
-            }
+            Body::Edit { .. }
+            | Body::Delete { .. }
+            | Body::Reaction(_)
+            | Body::Call(_)
+            | Body::Unknown { .. } => None,
         },
+        call: None,
         state: if own {
             Delivery::Queued
         } else {

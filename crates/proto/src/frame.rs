@@ -7,10 +7,11 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+use crate::call::MediaKey;
 use crate::cbor::{self, CborError};
 use hallway_model::{
-    Body, ConversationId, Delivery, Message, MessageId, Name, PeerId, Reaction, Status, TextError,
-    WallTime, check_text,
+    Body, CallEnd, CallId, CallOutcome, CallRecord, ConversationId, Delivery, Message, MessageId,
+    Name, PeerId, Reaction, Status, TextError, WallTime, check_text,
 };
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,17 @@ pub enum Frame {
     Hold(Hold),
     /// Send everything that is not acknowledged again, from the oldest.
     Resume,
+    /// The sender calls. Repeated on each session until it is answered or over.
+    Ring(Offer),
+    /// The person called hears of it.
+    Ringing(Ringing),
+    /// The call is answered. Repeated on each session while it runs.
+    Accept(Offer),
+    /// What the sender of the frame lets through. Sent when answered, after each change and on
+    /// each session.
+    CallState(CallStanding),
+    /// The call is over.
+    CallEnd(CallId, EndReason),
     /// Of a later version; skipped.
     Unknown(u8),
 }
@@ -84,6 +96,62 @@ pub struct Envelope {
     /// One CBOR map whose fields depend on the kind.
     #[serde(rename = "b", with = "serde_bytes")]
     pub body: Vec<u8>,
+}
+
+/// A side of a call: how the sender of the frame protects its media.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Which call.
+    #[serde(rename = "c")]
+    pub call: CallId,
+    /// The base key of what the sender sends, fresh for each call.
+    #[serde(rename = "k")]
+    pub key: MediaKey,
+    /// The key id that the sender wants to see on what it receives.
+    #[serde(rename = "i")]
+    pub kid: u64,
+}
+
+/// The answer to a ring before the person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ringing {
+    /// Which call.
+    #[serde(rename = "c")]
+    pub call: CallId,
+    /// The person talks to somebody else now.
+    #[serde(rename = "w")]
+    pub waiting: bool,
+}
+
+/// What one side of a call lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallStanding {
+    /// Which call.
+    #[serde(rename = "c")]
+    pub call: CallId,
+    /// Nothing of its microphone goes out.
+    #[serde(rename = "m")]
+    pub muted: bool,
+    /// It holds the call: nothing goes out or is heard.
+    #[serde(rename = "h")]
+    pub held: bool,
+    /// It has a microphone.
+    #[serde(rename = "s")]
+    pub can_speak: bool,
+    /// It has a speaker.
+    #[serde(rename = "l")]
+    pub can_hear: bool,
+}
+
+/// Why a call is over, on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// For one of the reasons that travel.
+    Known(CallEnd),
+    /// The sender knows of no such call: it was restarted.
+    NoSuchCall,
+    /// A reason of a later version.
+    Other(u8),
 }
 
 /// Why a session ends.
@@ -145,10 +213,17 @@ const BYE: u8 = 9;
 const HOLD: u8 = 10;
 const RESUME: u8 = 11;
 
+const RING: u8 = 12;
+const RINGING: u8 = 13;
+const ACCEPT: u8 = 14;
+const CALL_STATE: u8 = 15;
+const CALL_END: u8 = 16;
+
 const TEXT: u16 = 1;
 const EDIT: u16 = 2;
 const DELETE: u16 = 3;
 const REACTION: u16 = 4;
+const CALL: u16 = 6;
 
 #[derive(Serialize, Deserialize)]
 struct AckFields {
@@ -172,6 +247,22 @@ struct FlagField {
 struct ReasonField {
     #[serde(rename = "r")]
     reason: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CallEndFields {
+    #[serde(rename = "c")]
+    call: CallId,
+    #[serde(rename = "r")]
+    reason: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CallFields {
+    #[serde(rename = "o")]
+    outcome: u8,
+    #[serde(rename = "d")]
+    duration_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -230,6 +321,14 @@ impl Frame {
                 },
             ),
             Self::Resume => put(out, RESUME, &NoFields {}),
+            Self::Ring(offer) => put(out, RING, offer),
+            Self::Ringing(ringing) => put(out, RINGING, ringing),
+            Self::Accept(offer) => put(out, ACCEPT, offer),
+            Self::CallState(standing) => put(out, CALL_STATE, standing),
+            Self::CallEnd(call, reason) => {
+                let (call, reason) = (*call, reason.code());
+                put(out, CALL_END, &CallEndFields { call, reason });
+            }
             Self::Unknown(kind) => put(out, *kind, &NoFields {}),
         }
     }
@@ -249,6 +348,12 @@ impl Frame {
             BYE => cbor::decode(map).map(|f: ReasonField| Self::Bye(Bye::of_code(f.reason))),
             HOLD => cbor::decode(map).map(|f: ReasonField| Self::Hold(Hold::of_code(f.reason))),
             RESUME => cbor::decode(map).map(|_: NoFields| Self::Resume),
+            RING => cbor::decode(map).map(Self::Ring),
+            RINGING => cbor::decode(map).map(Self::Ringing),
+            ACCEPT => cbor::decode(map).map(Self::Accept),
+            CALL_STATE => cbor::decode(map).map(Self::CallState),
+            CALL_END => cbor::decode(map)
+                .map(|f: CallEndFields| Self::CallEnd(f.call, EndReason::of_code(f.reason))),
             other => cbor::check(map).map(|()| Self::Unknown(other)),
         };
         decoded.map_err(|error| FrameError::Cbor { frame, error })
@@ -310,6 +415,76 @@ impl Bye {
     }
 }
 
+impl EndReason {
+    fn code(self) -> u8 {
+        match self {
+            Self::Known(end) => match end {
+                CallEnd::HungUp => 1,
+                CallEnd::Declined => 2,
+                CallEnd::Busy => 3,
+                CallEnd::Cancelled => 4,
+                CallEnd::Unanswered => 5,
+                CallEnd::Lost | CallEnd::NotHere | CallEnd::Refused => 6,
+                CallEnd::Failed => 7,
+                CallEnd::Stopped => 8,
+                CallEnd::Merged => 9,
+            },
+            Self::NoSuchCall => 10,
+            Self::Other(code) => code,
+        }
+    }
+
+    fn of_code(code: u8) -> Self {
+        Self::Known(match code {
+            1 => CallEnd::HungUp,
+            2 => CallEnd::Declined,
+            3 => CallEnd::Busy,
+            4 => CallEnd::Cancelled,
+            5 => CallEnd::Unanswered,
+            6 => CallEnd::Lost,
+            7 => CallEnd::Failed,
+            8 => CallEnd::Stopped,
+            9 => CallEnd::Merged,
+            10 => return Self::NoSuchCall,
+            other => return Self::Other(other),
+        })
+    }
+}
+
+/// The numbers of outcomes on the wire; one of a later version is of an unknown kind here.
+const OUTCOMES: [(u8, CallOutcome); 7] = [
+    (1, CallOutcome::Answered),
+    (2, CallOutcome::Missed),
+    (3, CallOutcome::Declined),
+    (4, CallOutcome::Busy),
+    (5, CallOutcome::Cancelled),
+    (6, CallOutcome::Failed),
+    (7, CallOutcome::Interrupted),
+];
+
+fn outcome_code(outcome: CallOutcome) -> u8 {
+    let found = OUTCOMES.iter().find(|(_, known)| *known == outcome);
+    found.map_or(0, |(code, _)| *code)
+}
+
+/// The record of a call, or a message of an unknown kind when its outcome is of a later version.
+fn call_body(fields: &CallFields, raw: &[u8]) -> Body {
+    let CallFields {
+        outcome,
+        duration_ms,
+    } = *fields;
+    match OUTCOMES.iter().find(|(code, _)| *code == outcome) {
+        Some((_, outcome)) => Body::Call(CallRecord {
+            outcome: *outcome,
+            duration_ms,
+        }),
+        None => Body::Unknown {
+            kind: CALL,
+            raw: raw.to_vec(),
+        },
+    }
+}
+
 impl Hold {
     fn code(self) -> u8 {
         match self {
@@ -366,6 +541,17 @@ impl Envelope {
                 cbor::encode(&fields, &mut body);
                 REACTION
             }
+            Body::Call(CallRecord {
+                outcome,
+                duration_ms,
+            }) => {
+                let fields = CallFields {
+                    outcome: outcome_code(*outcome),
+                    duration_ms: *duration_ms,
+                };
+                cbor::encode(&fields, &mut body);
+                CALL
+            }
             Body::Unknown { kind, raw } => {
                 body.clone_from(raw);
                 *kind
@@ -397,6 +583,7 @@ impl Envelope {
             REACTION => cbor::decode(&self.body).map(|ReactionFields { target, emoji, on }| {
                 Body::Reaction(Reaction { target, emoji, on })
             }),
+            CALL => cbor::decode(&self.body).map(|fields| call_body(&fields, &self.body)),
             kind => cbor::check(&self.body).map(|()| Body::Unknown {
                 kind,
                 raw: self.body.clone(),

@@ -1,8 +1,10 @@
 //! What goes into the engine and what comes out of it.
 
+use crate::call::MediaKey;
 use crate::handshake::{Established, Suite};
 use hallway_model::{
-    Added, Answer, Command, EventKind, Message, Name, PeerId, Refusal, Status, StorageFault, Write,
+    Added, Answer, CallId, CallStatsView, Command, EventKind, Message, Name, PeerId, Refusal,
+    Status, StorageFault, Write,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,6 +35,21 @@ pub struct Sighting {
     pub fast_aes: bool,
     /// Where it may be reached, the best first.
     pub addresses: Vec<SocketAddr>,
+}
+
+/// All that is needed to carry the sound of a call.
+#[derive(Debug)]
+pub struct MediaPlan {
+    /// SFrame base key of what we send (RFC 9605).
+    pub send_key: MediaKey,
+    /// The key id that the peer wants to see on it.
+    pub send_kid: u64,
+    /// Base key of what the peer sends.
+    pub receive_key: MediaKey,
+    /// The key id we asked the peer for; no two calls of a run have the same.
+    pub receive_kid: u64,
+    /// Where the peer may be reached over UDP, the best first. Unproven.
+    pub candidates: Vec<SocketAddr>,
 }
 
 /// What happened outside.
@@ -75,6 +92,23 @@ pub enum Input {
     OutboxUnread(PeerId),
     /// The addresses of this host, after a change.
     Links(Vec<IpAddr>),
+    /// What sound devices there are for a call, at its start and after each change.
+    MediaDevices {
+        /// Which call.
+        call: CallId,
+        /// There is a microphone.
+        microphone: bool,
+        /// There is a speaker.
+        speaker: bool,
+    },
+    /// Packets of the peer that open come in, after none did.
+    MediaHeard(CallId),
+    /// None has come for a second.
+    MediaSilent(CallId),
+    /// How the call sounds; about once a second.
+    MediaStats(CallId, Box<CallStatsView>),
+    /// The sound of a call cannot be carried, and why, in words.
+    MediaFailed(CallId, String),
     /// The time asked for by `poll_timeout` has come.
     Timeout,
     /// The node is about to stop.
@@ -119,6 +153,26 @@ pub enum Output {
         /// At most so many.
         limit: usize,
     },
+    /// Carry the sound of a call from now on, neither muted nor held.
+    StartMedia {
+        /// Which call.
+        call: CallId,
+        /// How.
+        plan: Box<MediaPlan>,
+    },
+    /// Where the peer of a call may be reached now, the best first. Unproven.
+    MediaCandidates(CallId, Vec<SocketAddr>),
+    /// What is to pass from now on.
+    SetMedia {
+        /// Which call.
+        call: CallId,
+        /// Nothing of the microphone goes out.
+        muted: bool,
+        /// Nothing goes out and nothing is played: one side holds the call.
+        held: bool,
+    },
+    /// The call is over.
+    StopMedia(CallId),
     /// Tell the faces.
     Event(EventKind),
     /// A message is new on disk: tell the faces.

@@ -180,7 +180,7 @@ fn weight(message: &Message) -> usize {
         Body::Text { text, .. } | Body::Edit { text, .. } => text.len(),
         Body::Reaction(reaction) => reaction.emoji.len(),
         Body::Unknown { raw, .. } => raw.len(),
-        Body::Delete { .. } => 0,
+        Body::Delete { .. } | Body::Call(_) => 0,
     };
     size_of::<Message>() + body
 }

@@ -159,6 +159,11 @@ impl Session {
                 | Frame::Read(_)
                 | Frame::Typing(_)
                 | Frame::Hold(_)
+                | Frame::Ring(_)
+                | Frame::Ringing(_)
+                | Frame::Accept(_)
+                | Frame::CallState(_)
+                | Frame::CallEnd(..)
                 | Frame::Unknown(_) => {}
             }
             return Ok(Some(frame));

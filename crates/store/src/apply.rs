@@ -154,7 +154,7 @@ impl<'a> Applier<'a> {
             Body::Edit { target, text } => self.edit(target, conversation, author, text)?,
             Body::Delete { target } => self.delete(target, conversation, author)?,
             Body::Reaction(reaction) => self.react(reaction, conversation, author)?,
-            Body::Unknown { .. } => {}
+            Body::Call(_) | Body::Unknown { .. } => {}
         }
         Ok(Added::New {
             change: change.unsigned_abs(),

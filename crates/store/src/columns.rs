@@ -1,14 +1,15 @@
 //! How the types of the model stand in columns.
 
 use hallway_model::{
-    Body, ConversationId, Delivery, GroupId, Message, MessageId, Name, Peer, PeerId, Reaction,
-    Relation, WallTime,
+    Body, CallOutcome, CallRecord, ConversationId, Delivery, GroupId, Message, MessageId, Name,
+    Peer, PeerId, Reaction, Relation, WallTime,
 };
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, ToSql, named_params};
 use std::error::Error;
 
 /// The column `messages.kind`. Up to 2 they are shown, the others are effects.
+pub(crate) const CALL: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const UNKNOWN: u8 = 2;
 pub(crate) const EDIT: u8 = 3;
@@ -77,7 +78,7 @@ pub(crate) struct BodyColumns<'a> {
     pub(crate) kind: u8,
     pub(crate) text: Option<&'a str>,
     pub(crate) target: Option<&'a MessageId>,
-    pub(crate) extra: Option<u16>,
+    pub(crate) extra: Option<i64>,
     pub(crate) raw: Option<&'a [u8]>,
 }
 
@@ -85,18 +86,21 @@ impl<'a> BodyColumns<'a> {
     pub(crate) fn new(message: &'a Message) -> Self {
         let (kind, text, target, extra) = match &message.body {
             Body::Text { text, reply_to } => (TEXT, Some(text), reply_to.as_ref(), None),
-            Body::Unknown { kind, .. } => (UNKNOWN, None, None, Some(*kind)),
+            Body::Call(record) => (CALL, None, None, Some(pack_call(record))),
+            Body::Unknown { kind, .. } => (UNKNOWN, None, None, Some(i64::from(*kind))),
             Body::Edit { target, text } => (EDIT, Some(text), Some(target), None),
             Body::Delete { target } => (DELETE, None, Some(target), None),
             Body::Reaction(Reaction { target, emoji, on }) => {
-                (REACTION, Some(emoji), Some(target), Some(u16::from(*on)))
+                (REACTION, Some(emoji), Some(target), Some(i64::from(*on)))
             }
         };
         let raw = match &message.body {
             Body::Unknown { raw, .. } => Some(raw.as_slice()),
-            Body::Text { .. } | Body::Edit { .. } | Body::Delete { .. } | Body::Reaction(_) => {
-                message.raw.as_deref()
-            }
+            Body::Text { .. }
+            | Body::Edit { .. }
+            | Body::Delete { .. }
+            | Body::Reaction(_)
+            | Body::Call(_) => message.raw.as_deref(),
         };
         let text = text.map(String::as_str);
         Self {
@@ -107,6 +111,34 @@ impl<'a> BodyColumns<'a> {
             raw,
         }
     }
+}
+
+/// Outcomes of calls as their lowest four bits of `extra`; the rest is the duration.
+const OUTCOMES: [CallOutcome; 7] = [
+    CallOutcome::Answered,
+    CallOutcome::Missed,
+    CallOutcome::Declined,
+    CallOutcome::Busy,
+    CallOutcome::Cancelled,
+    CallOutcome::Failed,
+    CallOutcome::Interrupted,
+];
+
+/// Longest call that fits: a peer that claims a longer one has had one of this length.
+const CALL_MS_MAX: u64 = (1 << 59) - 1;
+
+fn pack_call(record: &CallRecord) -> i64 {
+    let outcome = OUTCOMES.iter().position(|known| *known == record.outcome);
+    let duration = record.duration_ms.min(CALL_MS_MAX).cast_signed();
+    duration * 16 + limit_to_column(outcome.unwrap_or_default())
+}
+
+fn unpack_call(extra: u64) -> Option<CallRecord> {
+    let outcome = usize::try_from(extra % 16).ok()?;
+    Some(CallRecord {
+        outcome: *OUTCOMES.get(outcome)?,
+        duration_ms: extra / 16,
+    })
 }
 
 /// What [`message`] reads, as columns 0 to 10. `m` is the message, `c` its conversation, `a` its
@@ -124,6 +156,7 @@ pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
             text: text()?,
             reply_to: row.get::<_, Option<_>>(7)?.map(MessageId),
         },
+        CALL => Body::Call(unpack_call(number(row, 8)?).ok_or_else(|| out_of_range(8, 0))?),
         UNKNOWN => Body::Unknown {
             kind: row.get(8)?,
             raw: raw.take().unwrap_or_default(),

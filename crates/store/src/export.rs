@@ -4,7 +4,8 @@ use crate::StoreError;
 use crate::columns::{self, PEERS};
 use crate::stored::{self, StoredMessage};
 use hallway_model::{
-    Body, ConversationId, Delivery, MessageId, Name, Peer, PeerId, ReactionView, Relation, WallTime,
+    Body, CallRecord, ConversationId, Delivery, MessageId, Name, Peer, PeerId, ReactionView,
+    Relation, WallTime,
 };
 use rusqlite::Connection;
 use serde::Serialize;
@@ -55,6 +56,9 @@ enum BodyLine<'a> {
     Text {
         text: Option<&'a str>,
         reply_to: Option<&'a MessageId>,
+    },
+    Call {
+        call: &'a CallRecord,
     },
     Unknown {
         unknown_kind: u16,
@@ -108,6 +112,7 @@ fn message_line(stored: &StoredMessage) -> Line<'_> {
             text: Some(text.as_str()).filter(|_| !stored.deleted),
             reply_to: reply_to.as_ref(),
         },
+        Body::Call(call) => BodyLine::Call { call },
         Body::Unknown { kind, raw } => BodyLine::Unknown {
             unknown_kind: *kind,
             raw_hex: raw.iter().map(|byte| format!("{byte:02x}")).collect(),

@@ -33,6 +33,7 @@ impl StoredMessage {
         let message = &self.message;
         let (kind, text) = match &message.body {
             Body::Text { text, .. } => ("text", Some(text).filter(|_| !self.deleted)),
+            Body::Call(_) => ("call", None),
             Body::Unknown { .. } => ("unknown", None),
             Body::Edit { .. } => ("edit", None),
             Body::Delete { .. } => ("delete", None),
@@ -48,6 +49,7 @@ impl StoredMessage {
             seq: message.seq,
             kind: kind.to_owned(),
             text: text.cloned(),
+            call: message.call(),
             state: message.delivery,
             at: message.at,
             reply_to: self.quote.clone(),

@@ -60,7 +60,7 @@ impl Mark {
                 let number = target.0.strip_prefix(&TARGET)?.try_into().ok()?;
                 return Some(Self(u64::from_be_bytes(number)));
             }
-            Body::Unknown { .. } => return None,
+            Body::Call(_) | Body::Unknown { .. } => return None,
         };
         let number = text.split(' ').next()?.strip_prefix('m')?;
         number.parse().ok().map(Self)
@@ -427,7 +427,11 @@ impl World {
             EventKind::Request { .. }
             | EventKind::NameCollision { .. }
             | EventKind::Notice { .. } => self.oracle.notices.push((host, kind)),
-            EventKind::ReadUpTo { .. } | EventKind::Typing { .. } | EventKind::Message { .. } => {}
+            EventKind::Call { .. }
+            | EventKind::CallLevels { .. }
+            | EventKind::ReadUpTo { .. }
+            | EventKind::Typing { .. }
+            | EventKind::Message { .. } => {}
         }
     }
 

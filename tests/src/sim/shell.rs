@@ -403,6 +403,10 @@ impl World {
                 self.announce_now(host);
             }
             Output::Doubt(peer) => self.doubt(host, peer),
+            Output::StartMedia { .. }
+            | Output::MediaCandidates(..)
+            | Output::SetMedia { .. }
+            | Output::StopMedia(_) => {}
             // Every announcement is told of here.
             Output::Left(_) => {}
         }
@@ -810,6 +814,11 @@ fn shown(input: &Input) -> String {
         | Input::OutboxLoaded(..)
         | Input::OutboxUnread(_)
         | Input::Links(_)
+        | Input::MediaDevices { .. }
+        | Input::MediaHeard(_)
+        | Input::MediaSilent(_)
+        | Input::MediaStats(..)
+        | Input::MediaFailed(..)
         | Input::Timeout
         | Input::Shutdown => format!("{input:?}"),
     }
@@ -823,6 +832,10 @@ fn told(output: &Output) -> String {
         | Output::Close(_)
         | Output::Store { .. }
         | Output::LoadOutbox { .. }
+        | Output::StartMedia { .. }
+        | Output::MediaCandidates(..)
+        | Output::SetMedia { .. }
+        | Output::StopMedia(_)
         | Output::Event(_)
         | Output::Added { .. }
         | Output::Reply(..)

@@ -53,6 +53,8 @@ async fn show_change(cx: &Context<'_>, client: &Client, event: Event) -> Result 
         | EventKind::ReadUpTo { .. }
         | EventKind::Typing { .. }
         | EventKind::NameCollision { .. }
+        | EventKind::Call { .. }
+        | EventKind::CallLevels { .. }
         | EventKind::Notice { .. } => Ok(()),
     }
 }

@@ -69,6 +69,15 @@ impl Engine {
                 accepted
             }
             Command::Forget(peer) => self.forget(command, peer, now).map(|()| None),
+            Command::Calls => Ok(Some(Answer::Calls(Vec::new()))),
+            Command::Call(_)
+            | Command::Answer(_)
+            | Command::HangUp(_)
+            | Command::Mute { .. }
+            | Command::Hold { .. } => {
+                let detail = "this version has no calls yet";
+                Err(Refusal::new(Problem::NoSuchCall, detail))
+            }
         };
         match done {
             Ok(Some(answer)) => self.reply(command, answer),

@@ -189,6 +189,11 @@ impl Engine {
                 self.schedule(peer, now);
             }
             Input::Links(addresses) => self.handle_links(addresses, now),
+            Input::MediaDevices { .. }
+            | Input::MediaHeard(_)
+            | Input::MediaSilent(_)
+            | Input::MediaStats(..)
+            | Input::MediaFailed(..) => {}
             Input::Timeout => self.handle_timeout(now),
             Input::Shutdown => self.handle_shutdown(now),
         }

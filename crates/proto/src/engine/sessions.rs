@@ -239,7 +239,12 @@ impl Engine {
             Frame::Ping(_) | Frame::Pong(_) | Frame::Rekey => {
                 unreachable!("the session deals with these itself")
             }
-            Frame::Unknown(_) => self.count("unknown_frames"),
+            Frame::Ring(_)
+            | Frame::Ringing(_)
+            | Frame::Accept(_)
+            | Frame::CallState(_)
+            | Frame::CallEnd(..)
+            | Frame::Unknown(_) => self.count("unknown_frames"),
         }
         Ok(())
     }
