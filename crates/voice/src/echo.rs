@@ -1,1 +1,377 @@
 //! Echo cancellation: what the speaker plays is taken out of what the microphone hears.
+//!
+//! A partitioned-block frequency-domain Kalman filter (Kuech, Mabande, Enzner: State-space
+//! architecture of the partitioned-block-based acoustic echo controller, ICASSP 2014) learns the
+//! path from speaker to microphone and subtracts the echo it predicts. What the filter cannot
+//! know (a path that just moved, a speaker that rattles) is then turned down where it outweighs
+//! the near speaker. Neither adds a sample of delay, and where there is no echo, as with a
+//! headset, neither changes a sample much: nothing has to guess whether to switch them on.
+
+use std::collections::VecDeque;
+
+use realfft::num_complex::Complex32;
+
+use crate::shaper::{BLOCK, Fourier, Shaper};
+
+/// A block and the one before it: overlap-save.
+const FFT: usize = 2 * BLOCK;
+const BINS: usize = FFT / 2 + 1;
+
+/// Blocks that the echo path spans: 320 ms, for device buffers, a Bluetooth speaker's 200 ms and
+/// the room's first reverberation.
+const PARTITIONS: usize = 64;
+
+/// How much of the echo path is taken to persist from one block to the next. Lower follows a
+/// moving path and drifting clocks sooner, higher cancels deeper.
+const PERSISTENCE: f32 = 0.998;
+
+/// Power gain of the echo path at the start, spread over the partitions: a loud speaker beside
+/// the microphone.
+const PATH_POWER: f32 = 0.5;
+
+/// Partitions made causal again per block. Each costs two transforms; all come round in 40 ms.
+const CONSTRAINED_PER_BLOCK: usize = 8;
+
+/// Mean power of a block below which nothing is played: -80 dBFS.
+const RENDER_POWER_MIN: f32 = 1e-8;
+
+/// Render samples that may wait for their capture block, 200 ms: devices deliver in bursts.
+const RENDER_QUEUE_MAX: usize = 40 * BLOCK;
+
+/// Cancels the echo of what is played.
+pub struct EchoCanceller {
+    render: RenderQueue,
+    filter: Filter,
+    suppressor: Suppressor,
+    render_block: Vec<f32>,
+    echo: Vec<f32>,
+}
+
+impl Default for EchoCanceller {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl EchoCanceller {
+    /// A canceller that knows nothing of the room yet.
+    pub fn new() -> Self {
+        Self {
+            render: RenderQueue::default(),
+            filter: Filter::new(),
+            suppressor: Suppressor::new(),
+            render_block: vec![0.0; BLOCK],
+            echo: vec![0.0; BLOCK],
+        }
+    }
+
+    /// Takes samples that are about to be played, in order, any number of them.
+    pub fn handle_render(&mut self, samples: &[f32]) {
+        self.render.push(samples);
+    }
+
+    /// Takes the echo out of samples just captured, a whole number of [`BLOCK`]s.
+    pub fn process(&mut self, samples: &mut [f32]) {
+        assert_eq!(samples.len() % BLOCK, 0, "whole blocks");
+        for block in samples.chunks_exact_mut(BLOCK) {
+            self.render.pop(&mut self.render_block);
+            if self.filter.handle_render(&self.render_block) {
+                self.filter.cancel(block, &mut self.echo);
+                self.suppressor
+                    .process(block, &self.echo, &self.filter.missed);
+            } else {
+                self.suppressor.pass(block);
+            }
+        }
+    }
+}
+
+/// Pairs what is played with what is captured, in spite of bursts and of two clocks.
+#[derive(Default)]
+struct RenderQueue {
+    samples: VecDeque<f32>,
+    /// Fewest samples left over, and blocks taken, since the last look.
+    left_min: usize,
+    blocks: usize,
+}
+
+impl RenderQueue {
+    /// Blocks between two looks at the drift: half a second.
+    const LOOK_BLOCKS: usize = 100;
+    /// Samples held in hand: 1 ms.
+    const LEFT: usize = 48;
+
+    fn push(&mut self, samples: &[f32]) {
+        self.samples.extend(samples);
+        if self.samples.len() > RENDER_QUEUE_MAX {
+            self.samples.drain(..self.samples.len() - RENDER_QUEUE_MAX);
+        }
+    }
+
+    fn pop(&mut self, block: &mut [f32]) {
+        for sample in block.iter_mut() {
+            *sample = self.samples.pop_front().unwrap_or(0.0);
+        }
+        self.left_min = self.left_min.min(self.samples.len());
+        self.blocks += 1;
+        if self.blocks < Self::LOOK_BLOCKS {
+            return;
+        }
+        // A few samples at a time keep two clocks together; the filter does not notice.
+        if self.left_min > Self::LEFT {
+            self.samples.drain(..self.left_min - Self::LEFT);
+        } else if let Some(&first) = self.samples.front() {
+            for _ in self.left_min..Self::LEFT / 2 {
+                self.samples.push_front(first);
+            }
+        }
+        self.left_min = usize::MAX;
+        self.blocks = 0;
+    }
+}
+
+/// The linear part: a model of the path from speaker to microphone.
+struct Filter {
+    fourier: Fourier,
+    /// Spectra of the newest render blocks, in a ring whose newest is at `newest`.
+    render: Vec<Complex32>,
+    newest: usize,
+    /// Render blocks in a row that were silent.
+    silent: usize,
+    last_render: Vec<f32>,
+    /// The echo path, by partition, and the variance of each coefficient's error.
+    path: Vec<Complex32>,
+    uncertainty: Vec<f32>,
+    constrain_next: usize,
+    /// Smoothed power of what is not echo: the near speaker and the room.
+    near: Vec<f32>,
+    /// Power of the echo still to be expected after cancellation, given the uncertainty.
+    missed: Vec<f32>,
+    error: Vec<Complex32>,
+    /// One over the power expected of the error.
+    scale: Vec<f32>,
+    bins: Vec<Complex32>,
+    samples: Vec<f32>,
+}
+
+impl Filter {
+    fn new() -> Self {
+        let len = PARTITIONS * BINS;
+        #[allow(clippy::cast_precision_loss, reason = "a small constant")]
+        let uncertainty = PATH_POWER / PARTITIONS as f32;
+        Self {
+            fourier: Fourier::new(FFT),
+            render: vec![Complex32::ZERO; len],
+            newest: 0,
+            silent: PARTITIONS,
+            last_render: vec![0.0; BLOCK],
+            path: vec![Complex32::ZERO; len],
+            uncertainty: vec![uncertainty; len],
+            constrain_next: 0,
+            near: vec![0.0; BINS],
+            missed: vec![0.0; BINS],
+            error: vec![Complex32::ZERO; BINS],
+            scale: vec![0.0; BINS],
+            bins: vec![Complex32::ZERO; BINS],
+            samples: vec![0.0; FFT],
+        }
+    }
+
+    /// Takes the next block played, and returns whether any echo can be heard now.
+    fn handle_render(&mut self, block: &[f32]) -> bool {
+        let power = block.iter().map(|x| x * x).sum::<f32>();
+        #[allow(clippy::cast_precision_loss, reason = "a small constant")]
+        let silent = power < RENDER_POWER_MIN * BLOCK as f32;
+        self.silent = if silent {
+            (self.silent + 1).min(PARTITIONS + 1)
+        } else {
+            0
+        };
+        self.newest = (self.newest + PARTITIONS - 1) % PARTITIONS;
+        self.samples[..BLOCK].copy_from_slice(&self.last_render);
+        self.samples[BLOCK..].copy_from_slice(block);
+        self.last_render.copy_from_slice(block);
+        let at = self.newest * BINS;
+        self.fourier
+            .forward(&mut self.samples, &mut self.render[at..at + BINS]);
+        self.silent <= PARTITIONS
+    }
+
+    /// Partitions of the path with the render spectrum that each meets.
+    fn render_of(newest: usize, partition: usize) -> std::ops::Range<usize> {
+        let at = (newest + partition) % PARTITIONS * BINS;
+        at..at + BINS
+    }
+
+    /// Subtracts the predicted echo, which is written to `echo`, and learns from what is left.
+    fn cancel(&mut self, block: &mut [f32], echo: &mut [f32]) {
+        self.bins.fill(Complex32::ZERO);
+        for (p, path) in self.path.chunks_exact(BINS).enumerate() {
+            let render = &self.render[Self::render_of(self.newest, p)];
+            for (y, (x, w)) in self.bins.iter_mut().zip(render.iter().zip(path)) {
+                *y += x * w;
+            }
+        }
+        self.fourier.inverse(&mut self.bins, &mut self.samples);
+        echo.copy_from_slice(&self.samples[BLOCK..]);
+        for (sample, echo) in block.iter_mut().zip(echo.iter()) {
+            *sample -= echo;
+        }
+        self.samples[..BLOCK].fill(0.0);
+        self.samples[BLOCK..].copy_from_slice(block);
+        self.fourier.forward(&mut self.samples, &mut self.error);
+        self.learn();
+        self.constrain();
+    }
+
+    fn learn(&mut self) {
+        for (near, e) in self.near.iter_mut().zip(&self.error) {
+            *near = (0.8 * *near + 0.2 * e.norm_sqr()).max(e.norm_sqr());
+        }
+        self.missed.fill(0.0);
+        for (p, uncertainty) in self.uncertainty.chunks_exact(BINS).enumerate() {
+            let render = &self.render[Self::render_of(self.newest, p)];
+            for (missed, (x, u)) in self.missed.iter_mut().zip(render.iter().zip(uncertainty)) {
+                *missed += x.norm_sqr() * u;
+            }
+        }
+        const KEPT: f32 = PERSISTENCE * PERSISTENCE;
+        // Half the samples of the error's transform are zero.
+        for k in 0..BINS {
+            let scale = 1.0 / (0.5 * self.missed[k] + self.near[k] + 1e-10);
+            self.error[k] *= scale;
+            self.scale[k] = scale;
+        }
+        for p in 0..PARTITIONS {
+            let render = &self.render[Self::render_of(self.newest, p)];
+            let own = p * BINS..(p + 1) * BINS;
+            let path = &mut self.path[own.clone()];
+            let uncertainty = &mut self.uncertainty[own];
+            for k in 0..BINS {
+                let x = render[k];
+                let u = uncertainty[k];
+                path[k] += x.conj() * self.error[k] * u;
+                let certain = (1.0 - 0.5 * u * x.norm_sqr() * self.scale[k]).max(0.0);
+                uncertainty[k] = KEPT * certain * u + (1.0 - KEPT) * path[k].norm_sqr();
+            }
+        }
+    }
+
+    /// Keeps some partitions of the path causal and as long as a block.
+    fn constrain(&mut self) {
+        for _ in 0..CONSTRAINED_PER_BLOCK {
+            let at = self.constrain_next * BINS;
+            self.constrain_next = (self.constrain_next + 1) % PARTITIONS;
+            let path = &mut self.path[at..at + BINS];
+            self.fourier.inverse(path, &mut self.samples);
+            self.samples[BLOCK..].fill(0.0);
+            self.fourier.forward(&mut self.samples, path);
+        }
+    }
+}
+
+/// Turns down what the linear part left, where it outweighs the near speaker.
+struct Suppressor {
+    shaper: Shaper,
+    fourier: Fourier,
+    window: Vec<f32>,
+    echo_history: Vec<f32>,
+    left: Vec<f32>,
+    echo: Vec<f32>,
+    /// Part of the predicted echo's power that is left in spite of subtraction.
+    leak: Vec<f32>,
+    /// Power of the room's noise, which is left in place of the echo.
+    floor: Vec<f32>,
+    gains: Vec<f32>,
+    samples: Vec<f32>,
+    bins: Vec<Complex32>,
+    active: bool,
+}
+
+impl Suppressor {
+    fn new() -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "a small constant")]
+        let window = (0..FFT)
+            .map(|i| {
+                (std::f32::consts::PI * (i as f32 + 0.5) / FFT as f32)
+                    .sin()
+                    .powi(2)
+            })
+            .collect();
+        Self {
+            shaper: Shaper::new(FFT),
+            fourier: Fourier::new(FFT),
+            window,
+            echo_history: vec![0.0; FFT],
+            left: vec![0.0; BINS],
+            echo: vec![0.0; BINS],
+            leak: vec![0.05; BINS],
+            floor: vec![1e-6; BINS],
+            gains: vec![1.0; BINS],
+            samples: vec![0.0; FFT],
+            bins: vec![Complex32::ZERO; BINS],
+            active: false,
+        }
+    }
+
+    /// Takes a block that can hold no echo.
+    fn pass(&mut self, block: &mut [f32]) {
+        self.shaper.push(block);
+        if self.active {
+            self.gains.fill(1.0);
+            self.shaper.shape(&self.gains, block);
+            self.active = false;
+        }
+    }
+
+    fn process(&mut self, block: &mut [f32], echo: &[f32], missed: &[f32]) {
+        self.active = true;
+        self.echo_history.copy_within(BLOCK.., 0);
+        self.echo_history[BLOCK..].copy_from_slice(echo);
+        let history = self.shaper.push(block);
+        for (s, (h, w)) in self
+            .samples
+            .iter_mut()
+            .zip(history.iter().zip(&self.window))
+        {
+            *s = h * w;
+        }
+        self.fourier.forward(&mut self.samples, &mut self.bins);
+        for (power, bin) in self.left.iter_mut().zip(&self.bins) {
+            *power = 0.5 * *power + 0.5 * bin.norm_sqr();
+        }
+        for (s, (h, w)) in self
+            .samples
+            .iter_mut()
+            .zip(self.echo_history.iter().zip(&self.window))
+        {
+            *s = h * w;
+        }
+        self.fourier.forward(&mut self.samples, &mut self.bins);
+        for (power, bin) in self.echo.iter_mut().zip(&self.bins) {
+            *power = 0.5 * *power + 0.5 * bin.norm_sqr();
+        }
+        for k in 0..BINS {
+            let (left, echo) = (self.left[k] + 1e-12, self.echo[k]);
+            self.floor[k] = if left < self.floor[k] {
+                0.8 * self.floor[k] + 0.2 * left
+            } else {
+                self.floor[k] * 1.003
+            };
+            if echo > 4.0 * self.floor[k] {
+                let ratio = left / echo;
+                let leak = &mut self.leak[k];
+                *leak = if ratio < *leak {
+                    *leak + 0.05 * (ratio - *leak)
+                } else {
+                    (*leak * 1.01).min(1.0)
+                };
+            }
+            let residual = 0.375 * missed[k] + 3.0 * self.leak[k] * echo;
+            let gain = (1.0 - 2.0 * residual / left).max(0.0);
+            let least = (self.floor[k] / left).sqrt().min(1.0);
+            self.gains[k] = gain.max(least).max(0.003);
+        }
+        self.shaper.shape(&self.gains, block);
+    }
+}

@@ -25,8 +25,10 @@ pub mod stretch;
 
 // From samples to packets.
 pub mod capture;
+pub mod convert;
 pub mod echo;
 pub mod gain;
 pub mod level;
 pub mod mix;
 pub mod noise;
+mod shaper;
