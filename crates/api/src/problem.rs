@@ -159,3 +159,6 @@ impl IntoResponse for ProblemView {
         (status, headers, axum::Json(self)).into_response()
     }
 }
+        Problem::NoSuchTransfer => (StatusCode::NOT_FOUND, "No such transfer"),
+        Problem::TransferState => (StatusCode::CONFLICT, "Not possible with this transfer now"),
+        Problem::FileUnreadable => (StatusCode::UNPROCESSABLE_ENTITY, "The file cannot be read"),

@@ -198,7 +198,9 @@ impl Layout<'_> {
             before.clone_from(&hanging);
         }
         let call = message.call.map(|call| text::call_record(&call, own));
-        let body = match message.text.as_ref().or(call.as_ref()) {
+        let file = message.file.as_ref().map(text::file);
+        let said = message.text.as_ref().or(call.as_ref()).or(file.as_ref());
+        let body = match said {
             _ if message.deleted => text::DELETED,
             Some(text) => text,
             None => text::NEEDS_NEWER,
@@ -255,6 +257,7 @@ impl Layout<'_> {
             EventKind::NameCollision { contact, newcomer } => {
                 text::name_collision(&label(contact), &label(newcomer))
             }
+            EventKind::Transfer { transfer } => text::transfer(&name(&transfer.peer), transfer),
             EventKind::Call { call } => text::call(&name(&call.peer), call),
             EventKind::CallLevels {
                 microphone_dbfs,
@@ -306,6 +309,7 @@ mod tests {
             kind: "text".into(),
             text: text.map(str::to_owned),
             call: None,
+            file: None,
             state: Delivery::Delivered,
             at: WallTime(minutes * 60_000),
             reply_to: None,

@@ -1,8 +1,9 @@
 //! Every word a person reads, in one place, so that another language is another such file.
 
+use crate::safe;
 use hallway_model::{
-    CallDirection, CallOutcome, CallQuality, CallRecord, CallState, CallView, Delivery, Outcome,
-    Presence, Status,
+    CallDirection, CallOutcome, CallQuality, CallRecord, CallState, CallView, Delivery, FileView,
+    Outcome, Presence, Status, TransferState, TransferView,
 };
 use std::fmt::Display;
 use std::path::Path;
@@ -232,6 +233,80 @@ pub(crate) fn talked(milliseconds: u64) -> String {
     } else {
         format!("{minutes}:{seconds:02}")
     }
+}
+
+/// What is offered: its name and how much it is.
+pub(crate) fn file(file: &FileView) -> String {
+    let (name, size) = (safe::one_line(&file.name), bytes(file.bytes));
+    match (file.folder, file.files) {
+        (false, _) => format!("{name} ({size})"),
+        (true, 1) => format!("{name}/ (1 file, {size})"),
+        (true, files) => format!("{name}/ ({files} files, {size})"),
+    }
+}
+
+/// An amount of bytes, as a person says it.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    let mut unit = 0;
+    // In tenths, so that no float decides what is shown.
+    let mut tenths = bytes / 100;
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    while tenths >= 10_000 {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// How a transfer stands.
+pub(crate) fn transfer_state(transfer: &TransferView) -> String {
+    let percent = percent(transfer.moved, transfer.file.bytes);
+    match transfer.state {
+        TransferState::Offered if transfer.incoming => "waits for your answer".into(),
+        TransferState::Offered => "offered".into(),
+        TransferState::Running => {
+            let rate = transfer.rate.map(|rate| format!(", {}/s", bytes(rate)));
+            let left = transfer.left_ms.map(|ms| format!(", {} left", talked(ms)));
+            let (rate, left) = (rate.unwrap_or_default(), left.unwrap_or_default());
+            format!("{percent} %{rate}{left}")
+        }
+        TransferState::WaitingForTurn => format!("{percent} %, waits for its turn"),
+        TransferState::WaitingForPeer => format!("{percent} %, waits until they are here"),
+        TransferState::WaitingForRoom if transfer.incoming => {
+            format!("{percent} %, waits: the disk is full; free some space")
+        }
+        TransferState::WaitingForRoom => format!("{percent} %, waits: their disk is full"),
+        TransferState::PausedByUs => format!("{percent} %, paused"),
+        TransferState::PausedByThem => format!("{percent} %, paused by them"),
+        TransferState::Done => "done".into(),
+        TransferState::Declined if transfer.incoming => "declined".into(),
+        TransferState::Declined => "declined by them".into(),
+        TransferState::CancelledByUs => "cancelled".into(),
+        TransferState::CancelledByThem => "cancelled by them".into(),
+        TransferState::Failed => match transfer.failure {
+            Some(failure) => format!("failed: {failure}"),
+            None => "failed".into(),
+        },
+    }
+}
+
+/// Whole percent, 100 only when all is there.
+pub(crate) fn percent(moved: u64, of: u64) -> u64 {
+    match of {
+        0 => 100,
+        _ => u64::try_from(u128::from(moved.min(of)) * 100 / u128::from(of)).unwrap_or(100),
+    }
+}
+
+/// A transfer as it is now.
+pub(crate) fn transfer(name: &str, transfer: &TransferView) -> String {
+    let arrow = if transfer.incoming { "from" } else { "to" };
+    let (file, state) = (file(&transfer.file), transfer_state(transfer));
+    let short = transfer.id.get(..8).unwrap_or(&transfer.id);
+    format!("{short}  {file} {arrow} {name}: {state}")
 }
 
 /// A call as it is now.

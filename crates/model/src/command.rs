@@ -1,10 +1,11 @@
 //! What a face asks of the node, and what it answers.
 
 use crate::{
-    Body, CallId, CallView, ConversationId, Delivery, MessageId, Name, PeerId, PeerView, Status,
-    StatusView, VerifyView,
+    Body, CallId, CallView, ConversationId, Delivery, MessageId, Name, Offer, PeerId, PeerView,
+    Status, StatusView, TransferAct, TransferView, VerifyView,
 };
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// What a face asks of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,26 @@ pub enum Command {
         body: Body,
         /// Chosen by the face so that a repeated request sends once.
         client_id: Option<String>,
+    },
+    /// Offer what is at a path of this host. It is answered once the offer is on disk.
+    Offer {
+        /// To whom.
+        to: PeerId,
+        /// What.
+        offer: Box<Offer>,
+        /// An absolute path.
+        source: PathBuf,
+        /// Chosen by the face so that a repeated request offers once.
+        client_id: Option<String>,
+    },
+    /// Describe all transfers.
+    Transfers,
+    /// Do something with the transfer whose id begins with this text.
+    Transfer {
+        /// Some first digits of the id.
+        id: String,
+        /// What to do.
+        act: TransferAct,
     },
     /// We are typing to a peer.
     Typing(PeerId),
@@ -102,6 +123,10 @@ pub enum Answer {
         /// How far it has come.
         state: Delivery,
     },
+    /// All transfers, the latest last.
+    Transfers(Vec<TransferView>),
+    /// One transfer, as it is now.
+    Transfer(Box<TransferView>),
     /// A safety number.
     Verify(VerifyView),
     /// The call begun or changed.
@@ -143,6 +168,12 @@ pub enum Problem {
     BadValue,
     /// The message is not there, or not ours to change.
     NoSuchMessage,
+    /// No transfer has this id, or more than one.
+    NoSuchTransfer,
+    /// The transfer is not in a state for that.
+    TransferState,
+    /// The file cannot be read.
+    FileUnreadable,
     /// The outbox for this contact is full.
     OutboxFull,
     /// The disk did not take it; nothing was sent.
@@ -170,6 +201,9 @@ impl Problem {
             Self::TooLong => "too_long",
             Self::BadValue => "bad_value",
             Self::NoSuchMessage => "no_such_message",
+            Self::NoSuchTransfer => "no_such_transfer",
+            Self::TransferState => "transfer_state",
+            Self::FileUnreadable => "file_unreadable",
             Self::OutboxFull => "outbox_full",
             Self::Storage => "storage",
             Self::Oneself => "oneself",

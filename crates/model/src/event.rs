@@ -1,6 +1,6 @@
 //! What happens, as the event stream tells it.
 
-use crate::{CallId, CallView, Delivery, MessageView, PeerId, PeerView};
+use crate::{CallId, CallView, Delivery, MessageView, PeerId, PeerView, TransferView};
 use serde::{Deserialize, Serialize};
 
 /// One line of `hallway tail --json`.
@@ -23,6 +23,12 @@ pub enum EventKind {
         message: Box<MessageView>,
         /// It was not there before.
         new: bool,
+    },
+    /// A file is offered, or its transfer has come further: at most [`crate::PROGRESS_PER_SECOND`]
+    /// times a second for each.
+    Transfer {
+        /// The transfer as it is now.
+        transfer: Box<TransferView>,
     },
     /// A message of ours has come further.
     State {

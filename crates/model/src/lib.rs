@@ -15,6 +15,7 @@ mod peer;
 mod storage;
 mod time;
 mod view;
+mod transfer;
 
 pub use call::{
     CallDirection, CallEnd, CallOutcome, CallQuality, CallRecord, CallState, CallStatsView,
@@ -32,5 +33,9 @@ pub use storage::{Added, Snapshot, StorageFault, Write};
 pub use time::{Instant, Now, WallTime};
 pub use view::{
     AddressView, CounterView, MessageView, PeerState, PeerView, QuoteView, ReactionView,
+pub use transfer::{
+    ContentId, FileView, Offer, Transfer, TransferAct, TransferFailure, TransferId, TransferPhase,
+    TransferState, TransferView,
+};
     StatusView, VerifyView,
 };

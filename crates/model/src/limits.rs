@@ -28,5 +28,18 @@ pub const SIGHTINGS_MAX: usize = 4096;
 /// Live sessions: one per peer on a large flat network, at some 150 KiB of buffers each.
 pub const SESSIONS_MAX: usize = 512;
 
+/// Longest thumbnail of a picture, in bytes: 320 by 240 pixels of JPEG take some 20 KiB, and with
+/// the rest of its message it must fit one record.
+pub const THUMBNAIL_BYTES_MAX: usize = 48 * 1024;
+
+/// Longest name of an offered file, in bytes: what most file systems allow.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+
+/// Longest media type, in bytes: the longest registered ones take some 80.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
+
+/// How often faces hear of the progress of one transfer: as often as an eye follows a number.
+pub const PROGRESS_PER_SECOND: u32 = 4;
+
 /// TCP and UDP port that is tried first.
 pub const PORT_DEFAULT: u16 = 42550;

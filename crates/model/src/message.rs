@@ -1,7 +1,8 @@
 //! Messages as a node keeps them.
 
 use crate::{
-    CallRecord, ConversationId, EMOJI_BYTES_MAX, MessageId, PeerId, TEXT_BYTES_MAX, WallTime,
+    CallRecord, ConversationId, EMOJI_BYTES_MAX, FILE_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX,
+    MessageId, Offer, PeerId, TEXT_BYTES_MAX, THUMBNAIL_BYTES_MAX, WallTime,
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,8 @@ pub enum Body {
     Reaction(Reaction),
     /// What became of a call. Its author is the caller and its id the bytes of the call's.
     Call(CallRecord),
+    /// Offers a file or folder.
+    Offer(Box<Offer>),
     /// Of a kind this version does not know: kept as it came, shown as "needs a newer version".
     Unknown {
         /// The kind number on the wire.
@@ -115,16 +118,32 @@ pub enum TextError {
 }
 
 /// Checks the text of a message against [`TEXT_BYTES_MAX`], or of an emoji against
-/// [`EMOJI_BYTES_MAX`].
+/// [`EMOJI_BYTES_MAX`], or the parts of an offer against their limits.
 pub fn check_text(body: &Body) -> Result<(), TextError> {
     let (bytes, max) = match body {
         Body::Text { text, .. } | Body::Edit { text, .. } => (text.len(), TEXT_BYTES_MAX),
         Body::Reaction(reaction) => (reaction.emoji.len(), EMOJI_BYTES_MAX),
+        Body::Offer(offer) => return check_offer(offer),
         Body::Delete { .. } | Body::Call(_) | Body::Unknown { .. } => return Ok(()),
     };
+    check_length(bytes, max)
+}
+
+fn check_length(bytes: usize, max: usize) -> Result<(), TextError> {
     match bytes {
         0 => Err(TextError::Empty),
         _ if bytes > max => Err(TextError::TooLong { bytes, max }),
         _ => Ok(()),
+    }
+}
+
+fn check_offer(offer: &Offer) -> Result<(), TextError> {
+    check_length(offer.name.len(), FILE_NAME_BYTES_MAX)?;
+    if let Some(media_type) = &offer.media_type {
+        check_length(media_type.len(), MEDIA_TYPE_BYTES_MAX)?;
+    }
+    match &offer.thumbnail {
+        Some(thumbnail) => check_length(thumbnail.len(), THUMBNAIL_BYTES_MAX),
+        None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! What the pure engine asks the disk to keep, and what it gets back.
 
-use crate::{Message, MessageId, Peer, PeerId};
+use crate::{Message, MessageId, Peer, PeerId, Transfer};
 
 /// One change to the database. The writes of one request are applied together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Write {
     Message(Box<Message>),
     /// The peer acknowledged these messages of ours: they leave the outbox.
     Delivered(PeerId, Vec<MessageId>),
+    /// Adds the record of a transfer unless one with its id is there.
+    NewTransfer(Box<Transfer>),
+    /// Replaces the record of a transfer.
+    Transfer(Box<Transfer>),
     /// Sets a value of the node itself, such as its name.
     Setting(&'static str, String),
 }
@@ -49,6 +53,8 @@ pub struct Snapshot {
     pub peers: Vec<Peer>,
     /// Peers with messages still to be delivered.
     pub undelivered: Vec<PeerId>,
+    /// Every transfer that is not over or not settled, and the latest of the others.
+    pub transfers: Vec<Transfer>,
     /// Settings of the node, by name.
     pub settings: Vec<(String, String)>,
     /// The highest change number.

@@ -1,6 +1,6 @@
 //! What the faces show: the JSON of the local API.
 
-use crate::{CallRecord, Delivery, Name, PeerId, Status, WallTime};
+use crate::{CallRecord, Delivery, FileView, Name, PeerId, Status, WallTime};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -105,13 +105,16 @@ pub struct MessageView {
     pub to: PeerId,
     /// The author's count of messages in this conversation.
     pub seq: u64,
-    /// `text`, `call`, or `unknown` when it needs a newer version.
+    /// `text`, `file`, `call`, or `unknown` when it needs a newer version.
     pub kind: String,
     /// Its text; `null` once deleted or when it needs a newer version.
     pub text: Option<String>,
     /// What became of the call that it tells of; its author called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallRecord>,
+    /// What it offers, when `kind` is `file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileView>,
     /// How far it has come.
     pub state: Delivery,
     /// The author's wall clock, in milliseconds since 1970.

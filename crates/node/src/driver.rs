@@ -292,6 +292,7 @@ impl Driver {
                 | Output::MediaCandidates(..)
                 | Output::SetMedia { .. }
                 | Output::StopMedia(_) => {}
+                Output::Files(_) => {}
                 Output::Event(kind) => {
                     // In a flood of strangers our contacts come first.
                     if let (EventKind::Peer { peer }, Some(discovery)) = (&kind, &mut *discovery)

@@ -62,6 +62,7 @@ async fn view_of(
             reply_to: Some(_), ..
         }
         | Body::Call(_)
+        | Body::Offer(_)
         | Body::Unknown { .. } => (author, message.id, true),
         Body::Edit { target, .. } | Body::Delete { target } => (author, *target, false),
         Body::Reaction(reaction) => (None, reaction.target, false),
@@ -97,9 +98,11 @@ fn plain_view(message: Message, change: u64, me: PeerId) -> MessageView {
             | Body::Delete { .. }
             | Body::Reaction(_)
             | Body::Call(_)
+            | Body::Offer(_)
             | Body::Unknown { .. } => None,
         },
         call: None,
+        file: None,
         state: if own {
             Delivery::Queued
         } else {

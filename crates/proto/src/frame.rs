@@ -9,6 +9,7 @@
 
 use crate::call::MediaKey;
 use crate::cbor::{self, CborError};
+use crate::transfer::Signal;
 use hallway_model::{
     Body, CallEnd, CallId, CallOutcome, CallRecord, ConversationId, Delivery, Message, MessageId,
     Name, PeerId, Reaction, Status, TextError, WallTime, check_text,
@@ -56,6 +57,8 @@ pub enum Frame {
     CallState(CallStanding),
     /// The call is over.
     CallEnd(CallId, EndReason),
+    /// A word on a transfer of files.
+    Transfer(Signal),
     /// Of a later version; skipped.
     Unknown(u8),
 }
@@ -219,10 +222,13 @@ const ACCEPT: u8 = 14;
 const CALL_STATE: u8 = 15;
 const CALL_END: u8 = 16;
 
+const TRANSFER: u8 = 20;
+
 const TEXT: u16 = 1;
 const EDIT: u16 = 2;
 const DELETE: u16 = 3;
 const REACTION: u16 = 4;
+const OFFER: u16 = 5;
 const CALL: u16 = 6;
 
 #[derive(Serialize, Deserialize)]
@@ -329,6 +335,7 @@ impl Frame {
                 let (call, reason) = (*call, reason.code());
                 put(out, CALL_END, &CallEndFields { call, reason });
             }
+            Self::Transfer(signal) => put(out, TRANSFER, signal),
             Self::Unknown(kind) => put(out, *kind, &NoFields {}),
         }
     }
@@ -354,6 +361,7 @@ impl Frame {
             CALL_STATE => cbor::decode(map).map(Self::CallState),
             CALL_END => cbor::decode(map)
                 .map(|f: CallEndFields| Self::CallEnd(f.call, EndReason::of_code(f.reason))),
+            TRANSFER => cbor::decode(map).map(Self::Transfer),
             other => cbor::check(map).map(|()| Self::Unknown(other)),
         };
         decoded.map_err(|error| FrameError::Cbor { frame, error })
@@ -552,6 +560,10 @@ impl Envelope {
                 cbor::encode(&fields, &mut body);
                 CALL
             }
+            Body::Offer(offer) => {
+                cbor::encode(offer, &mut body);
+                OFFER
+            }
             Body::Unknown { kind, raw } => {
                 body.clone_from(raw);
                 *kind
@@ -584,6 +596,7 @@ impl Envelope {
                 Body::Reaction(Reaction { target, emoji, on })
             }),
             CALL => cbor::decode(&self.body).map(|fields| call_body(&fields, &self.body)),
+            OFFER => cbor::decode(&self.body).map(Body::Offer),
             kind => cbor::check(&self.body).map(|()| Body::Unknown {
                 kind,
                 raw: self.body.clone(),

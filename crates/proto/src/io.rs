@@ -2,9 +2,10 @@
 
 use crate::call::MediaKey;
 use crate::handshake::{Established, Suite};
+use crate::transfer::{Order, Report};
 use hallway_model::{
     Added, Answer, CallId, CallStatsView, Command, EventKind, Message, Name, PeerId, Refusal,
-    Status, StorageFault, Write,
+    Status, StorageFault, TransferId, Write,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -109,6 +110,8 @@ pub enum Input {
     MediaStats(CallId, Box<CallStatsView>),
     /// The sound of a call cannot be carried, and why, in words.
     MediaFailed(CallId, String),
+    /// How the files of a transfer come along.
+    Files(TransferId, Report),
     /// The time asked for by `poll_timeout` has come.
     Timeout,
     /// The node is about to stop.
@@ -173,6 +176,8 @@ pub enum Output {
     },
     /// The call is over.
     StopMedia(CallId),
+    /// Do something with files.
+    Files(Order),
     /// Tell the faces.
     Event(EventKind),
     /// A message is new on disk: tell the faces.

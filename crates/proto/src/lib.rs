@@ -16,6 +16,7 @@ mod ledger;
 pub mod limits;
 mod outbox;
 mod session;
+pub mod transfer;
 
 pub use engine::{Config, Engine};
 pub use session::SessionError;

@@ -179,6 +179,7 @@ fn weight(message: &Message) -> usize {
     let body = match &message.body {
         Body::Text { text, .. } | Body::Edit { text, .. } => text.len(),
         Body::Reaction(reaction) => reaction.emoji.len(),
+        Body::Offer(offer) => offer.name.len() + offer.thumbnail.as_ref().map_or(0, Vec::len),
         Body::Unknown { raw, .. } => raw.len(),
         Body::Delete { .. } | Body::Call(_) => 0,
     };

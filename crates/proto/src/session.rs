@@ -167,6 +167,7 @@ impl Session {
                 | Frame::Unknown(_) => {}
             }
             return Ok(Some(frame));
+                | Frame::Transfer(_)
         }
         Ok(None)
     }

@@ -3,8 +3,8 @@
 use crate::columns::{
     self, BodyColumns, DELIVERED, QUEUED, TEXT, conversation_bytes, to_column, with_peer,
 };
-use crate::segment;
-use hallway_model::{Added, Body, Delivery, Message, MessageId, PeerId, Reaction, Write};
+use crate::{segment, transfers};
+use hallway_model::{Added, Body, Delivery, Message, MessageId, PeerId, Reaction, Transfer, Write};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 
@@ -71,6 +71,8 @@ impl<'a> Applier<'a> {
             }
             Write::ForgetPeer(peer) => self.forget(peer)?,
             Write::Delivered(peer, ids) => self.deliver(peer, ids)?,
+            Write::NewTransfer(transfer) => self.put_transfer(transfer, transfers::ADD)?,
+            Write::Transfer(transfer) => self.put_transfer(transfer, transfers::REPLACE)?,
             Write::Setting(name, value) => {
                 self.execute(
                     "INSERT OR REPLACE INTO settings VALUES (?1, ?2)",
@@ -91,6 +93,14 @@ impl<'a> Applier<'a> {
             )?;
         }
         self.execute("UPDATE counter SET last_change = ?1", [self.change])?;
+        Ok(())
+    }
+
+    fn put_transfer(&mut self, transfer: &Transfer, sql: &str) -> rusqlite::Result<()> {
+        let author = self.number(&transfer.id.author.0)?;
+        let peer = self.number(&transfer.peer.0)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
+        transfers::with_transfer(author, peer, transfer, |params| statement.execute(params))?;
         Ok(())
     }
 
@@ -154,6 +164,7 @@ impl<'a> Applier<'a> {
             Body::Edit { target, text } => self.edit(target, conversation, author, text)?,
             Body::Delete { target } => self.delete(target, conversation, author)?,
             Body::Reaction(reaction) => self.react(reaction, conversation, author)?,
+            Body::Offer(offer) => self.index(change, conversation, &offer.name)?,
             Body::Call(_) | Body::Unknown { .. } => {}
         }
         Ok(Added::New {
@@ -279,6 +290,7 @@ impl<'a> Applier<'a> {
         )?;
         self.execute(FORGET_MESSAGES, [n])?;
         self.execute("DELETE FROM peers WHERE n = ?1", [n])?;
+        self.execute("DELETE FROM transfers WHERE peer = ?1", [n])?;
         // As the author of messages in a group, somebody keeps the number.
         self.execute(
             "DELETE FROM ids WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM ids g CROSS JOIN messages m

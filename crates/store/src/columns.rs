@@ -2,10 +2,11 @@
 
 use hallway_model::{
     Body, CallOutcome, CallRecord, ConversationId, Delivery, GroupId, Message, MessageId, Name,
-    Peer, PeerId, Reaction, Relation, WallTime,
+    Offer, Peer, PeerId, Reaction, Relation, WallTime,
 };
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Row, ToSql, named_params};
+use std::borrow::Cow;
 use std::error::Error;
 
 /// The column `messages.kind`. Up to 2 they are shown, the others are effects.
@@ -43,11 +44,11 @@ fn optional_number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>
 }
 
 /// A value that none of our versions writes.
-fn invalid(column: usize, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(crate) fn invalid(column: usize, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Null, Box::new(error))
 }
 
-fn out_of_range(column: usize, value: i64) -> rusqlite::Error {
+pub(crate) fn out_of_range(column: usize, value: i64) -> rusqlite::Error {
     invalid(column, FromSqlError::OutOfRange(value))
 }
 
@@ -73,13 +74,43 @@ pub(crate) fn peer_id(row: &Row<'_>, column: usize) -> rusqlite::Result<PeerId> 
     Ok(PeerId(row.get(column)?))
 }
 
+/// The kind of an offer on the wire, in `extra`.
+const OFFER_ON_THE_WIRE: u16 = 5;
+
+/// An offer as it is on the wire.
+pub(crate) fn offer_bytes(offer: &Offer) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let written = ciborium::into_writer(offer, &mut bytes);
+    assert!(written.is_ok(), "an offer did not encode");
+    bytes
+}
+
+/// The offer in these bytes, with the bytes themselves when it holds more than this version knows.
+/// What a peer sent was judged before it came here.
+fn offer(bytes: Vec<u8>) -> (Body, Option<Vec<u8>>) {
+    match ciborium::from_reader::<Offer, _>(bytes.as_slice()) {
+        Ok(offer) => {
+            let more = offer_bytes(&offer) != bytes;
+            (Body::Offer(Box::new(offer)), more.then_some(bytes))
+        }
+        // Taken back, and nothing of it is left.
+        Err(_) => (
+            Body::Unknown {
+                kind: OFFER_ON_THE_WIRE,
+                raw: bytes,
+            },
+            None,
+        ),
+    }
+}
+
 /// The columns of a body: kind, text, target, extra and raw.
 pub(crate) struct BodyColumns<'a> {
     pub(crate) kind: u8,
     pub(crate) text: Option<&'a str>,
     pub(crate) target: Option<&'a MessageId>,
     pub(crate) extra: Option<i64>,
-    pub(crate) raw: Option<&'a [u8]>,
+    pub(crate) raw: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> BodyColumns<'a> {
@@ -88,19 +119,23 @@ impl<'a> BodyColumns<'a> {
             Body::Text { text, reply_to } => (TEXT, Some(text), reply_to.as_ref(), None),
             Body::Call(record) => (CALL, None, None, Some(pack_call(record))),
             Body::Unknown { kind, .. } => (UNKNOWN, None, None, Some(i64::from(*kind))),
+            // As one of a version that does not know them would be.
+            Body::Offer(offer) => (
+                UNKNOWN,
+                Some(&offer.name),
+                None,
+                Some(i64::from(OFFER_ON_THE_WIRE)),
+            ),
             Body::Edit { target, text } => (EDIT, Some(text), Some(target), None),
             Body::Delete { target } => (DELETE, None, Some(target), None),
             Body::Reaction(Reaction { target, emoji, on }) => {
                 (REACTION, Some(emoji), Some(target), Some(i64::from(*on)))
             }
         };
-        let raw = match &message.body {
-            Body::Unknown { raw, .. } => Some(raw.as_slice()),
-            Body::Text { .. }
-            | Body::Edit { .. }
-            | Body::Delete { .. }
-            | Body::Reaction(_)
-            | Body::Call(_) => message.raw.as_deref(),
+        let raw = match (&message.body, &message.raw) {
+            (Body::Unknown { raw, .. }, _) => Some(Cow::Borrowed(raw.as_slice())),
+            (Body::Offer(offer), None) => Some(Cow::Owned(offer_bytes(offer))),
+            (_, raw) => raw.as_deref().map(Cow::Borrowed),
         };
         let text = text.map(String::as_str);
         Self {
@@ -157,6 +192,11 @@ pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
             reply_to: row.get::<_, Option<_>>(7)?.map(MessageId),
         },
         CALL => Body::Call(unpack_call(number(row, 8)?).ok_or_else(|| out_of_range(8, 0))?),
+        UNKNOWN if row.get::<_, u16>(8)? == OFFER_ON_THE_WIRE => {
+            let (body, rest) = offer(raw.take().unwrap_or_default());
+            raw = rest;
+            body
+        }
         UNKNOWN => Body::Unknown {
             kind: row.get(8)?,
             raw: raw.take().unwrap_or_default(),

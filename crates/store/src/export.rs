@@ -4,8 +4,8 @@ use crate::StoreError;
 use crate::columns::{self, PEERS};
 use crate::stored::{self, StoredMessage};
 use hallway_model::{
-    Body, CallRecord, ConversationId, Delivery, MessageId, Name, Peer, PeerId, ReactionView,
-    Relation, WallTime,
+    Body, CallRecord, ConversationId, Delivery, FileView, MessageId, Name, Peer, PeerId,
+    ReactionView, Relation, WallTime,
 };
 use rusqlite::Connection;
 use serde::Serialize;
@@ -60,6 +60,9 @@ enum BodyLine<'a> {
     Call {
         call: &'a CallRecord,
     },
+    File {
+        file: FileView,
+    },
     Unknown {
         unknown_kind: u16,
         raw_hex: String,
@@ -113,6 +116,7 @@ fn message_line(stored: &StoredMessage) -> Line<'_> {
             reply_to: reply_to.as_ref(),
         },
         Body::Call(call) => BodyLine::Call { call },
+        Body::Offer(offer) => BodyLine::File { file: offer.view() },
         Body::Unknown { kind, raw } => BodyLine::Unknown {
             unknown_kind: *kind,
             raw_hex: raw.iter().map(|byte| format!("{byte:02x}")).collect(),

@@ -17,6 +17,7 @@ mod reader;
 mod schema;
 mod segment;
 mod stored;
+mod transfers;
 mod writer;
 
 pub use error::{OpenError, StoreError};

@@ -4,10 +4,13 @@ use rusqlite::{Connection, TransactionBehavior};
 
 /// What leads from each schema to the next; the first from an empty database. Released ones never
 /// change.
-const MIGRATIONS: &[&str] = &[include_str!("../schema/1.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../schema/1.sql"),
+    include_str!("../schema/2.sql"),
+];
 
 /// The schema this version writes.
-pub(crate) const NEWEST: u32 = 1;
+pub(crate) const NEWEST: u32 = 2;
 
 const _: () = assert!(MIGRATIONS.len() == NEWEST as usize);
 

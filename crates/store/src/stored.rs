@@ -34,6 +34,7 @@ impl StoredMessage {
         let (kind, text) = match &message.body {
             Body::Text { text, .. } => ("text", Some(text).filter(|_| !self.deleted)),
             Body::Call(_) => ("call", None),
+            Body::Offer(_) => ("file", None),
             Body::Unknown { .. } => ("unknown", None),
             Body::Edit { .. } => ("edit", None),
             Body::Delete { .. } => ("delete", None),
@@ -50,6 +51,16 @@ impl StoredMessage {
             kind: kind.to_owned(),
             text: text.cloned(),
             call: message.call(),
+            file: match &message.body {
+                Body::Offer(offer) if !self.deleted => Some(offer.view()),
+                Body::Offer(_)
+                | Body::Text { .. }
+                | Body::Edit { .. }
+                | Body::Delete { .. }
+                | Body::Reaction(_)
+                | Body::Call(_)
+                | Body::Unknown { .. } => None,
+            },
             state: message.delivery,
             at: message.at,
             reply_to: self.quote.clone(),

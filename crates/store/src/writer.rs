@@ -5,6 +5,7 @@ use crate::apply::{Applier, last_change};
 use crate::backup::Copier;
 use crate::columns::{self, PEERS, peer_id};
 use crate::key::DatabaseKey;
+use crate::transfers;
 use hallway_model::{Added, Snapshot, StorageFault, Write};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
 use std::path::Path;
@@ -70,6 +71,7 @@ impl Writer {
             settings: settings
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<Result<_, _>>()?,
+            transfers: transfers::load(&moment)?,
             last_change: last_change(&moment)?.unsigned_abs(),
         })
     }

@@ -2,7 +2,8 @@
 //! and a failure that stops the line.
 
 use hallway_model::{
-    Added, ConversationId, Message, MessageId, Peer, PeerId, Snapshot, StorageFault, Write,
+    Added, ConversationId, Message, MessageId, Peer, PeerId, Snapshot, StorageFault, Transfer,
+    TransferId, Write,
 };
 use hallway_proto::io::StoreToken;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,6 +15,7 @@ pub(super) struct Disk {
     messages: BTreeMap<(PeerId, MessageId), Message>,
     /// Messages of ours that nobody acknowledged, by peer and sequence number.
     undelivered: BTreeSet<(PeerId, u64, MessageId)>,
+    transfers: BTreeMap<TransferId, Transfer>,
     settings: BTreeMap<&'static str, String>,
     change: u64,
 
@@ -79,6 +81,7 @@ impl Disk {
         Snapshot {
             peers: self.peers.values().cloned().collect(),
             undelivered: waiting,
+            transfers: self.transfers.values().cloned().collect(),
             settings: settings
                 .map(|(name, value)| ((*name).into(), value.clone()))
                 .collect(),
@@ -185,6 +188,15 @@ impl Disk {
                 self.messages
                     .retain(|_, message| message.conversation != conversation);
                 self.undelivered.retain(|(to, ..)| to != peer);
+                self.transfers.retain(|_, transfer| transfer.peer != *peer);
+            }
+            Write::NewTransfer(transfer) => {
+                let known = self.transfers.entry(transfer.id);
+                known.or_insert_with(|| Transfer::clone(transfer));
+            }
+            Write::Transfer(transfer) => {
+                self.transfers
+                    .insert(transfer.id, Transfer::clone(transfer));
             }
             Write::Setting(name, value) => {
                 self.settings.insert(name, value.clone());

@@ -60,7 +60,7 @@ impl Mark {
                 let number = target.0.strip_prefix(&TARGET)?.try_into().ok()?;
                 return Some(Self(u64::from_be_bytes(number)));
             }
-            Body::Call(_) | Body::Unknown { .. } => return None,
+            Body::Offer(_) | Body::Call(_) | Body::Unknown { .. } => return None,
         };
         let number = text.split(' ').next()?.strip_prefix('m')?;
         number.parse().ok().map(Self)
@@ -338,7 +338,7 @@ impl World {
                     .held
                     .retain(|(at, mark), _| *at != host || !is_theirs(mark));
             }
-            Write::Peer(_) | Write::Setting(..) => {}
+            Write::Peer(_) | Write::NewTransfer(_) | Write::Transfer(_) | Write::Setting(..) => {}
         }
     }
 
@@ -427,7 +427,8 @@ impl World {
             EventKind::Request { .. }
             | EventKind::NameCollision { .. }
             | EventKind::Notice { .. } => self.oracle.notices.push((host, kind)),
-            EventKind::Call { .. }
+            EventKind::Transfer { .. }
+            | EventKind::Call { .. }
             | EventKind::CallLevels { .. }
             | EventKind::ReadUpTo { .. }
             | EventKind::Typing { .. }

@@ -403,7 +403,8 @@ impl World {
                 self.announce_now(host);
             }
             Output::Doubt(peer) => self.doubt(host, peer),
-            Output::StartMedia { .. }
+            Output::Files(_)
+            | Output::StartMedia { .. }
             | Output::MediaCandidates(..)
             | Output::SetMedia { .. }
             | Output::StopMedia(_) => {}
@@ -819,6 +820,7 @@ fn shown(input: &Input) -> String {
         | Input::MediaSilent(_)
         | Input::MediaStats(..)
         | Input::MediaFailed(..)
+        | Input::Files(..)
         | Input::Timeout
         | Input::Shutdown => format!("{input:?}"),
     }
@@ -836,6 +838,7 @@ fn told(output: &Output) -> String {
         | Output::MediaCandidates(..)
         | Output::SetMedia { .. }
         | Output::StopMedia(_)
+        | Output::Files(_)
         | Output::Event(_)
         | Output::Added { .. }
         | Output::Reply(..)

@@ -100,7 +100,10 @@ async fn check_target(node: &Handle, to: ConversationId, body: &Body) -> Result<
         } => (*target, false),
         Body::Edit { target, .. } | Body::Delete { target } => (*target, true),
         Body::Reaction(reaction) => (reaction.target, false),
-        Body::Text { reply_to: None, .. } | Body::Call(_) | Body::Unknown { .. } => return Ok(()),
+        Body::Text { reply_to: None, .. }
+        | Body::Call(_)
+        | Body::Offer(_)
+        | Body::Unknown { .. } => return Ok(()),
     };
     let author = if own {
         Some(this_node(node).await?.id)

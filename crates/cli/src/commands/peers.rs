@@ -55,6 +55,7 @@ async fn show_change(cx: &Context<'_>, client: &Client, event: Event) -> Result 
         | EventKind::NameCollision { .. }
         | EventKind::Call { .. }
         | EventKind::CallLevels { .. }
+        | EventKind::Transfer { .. }
         | EventKind::Notice { .. } => Ok(()),
     }
 }

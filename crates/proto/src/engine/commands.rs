@@ -69,6 +69,11 @@ impl Engine {
                 accepted
             }
             Command::Forget(peer) => self.forget(command, peer, now).map(|()| None),
+            Command::Transfers => Ok(Some(Answer::Transfers(Vec::new()))),
+            Command::Offer { .. } | Command::Transfer { .. } => {
+                let detail = "this version has no files yet";
+                Err(Refusal::new(Problem::NoSuchTransfer, detail))
+            }
             Command::Calls => Ok(Some(Answer::Calls(Vec::new()))),
             Command::Call(_)
             | Command::Answer(_)

@@ -194,6 +194,7 @@ impl Engine {
             | Input::MediaSilent(_)
             | Input::MediaStats(..)
             | Input::MediaFailed(..) => {}
+            Input::Files(..) => {}
             Input::Timeout => self.handle_timeout(now),
             Input::Shutdown => self.handle_shutdown(now),
         }

@@ -244,6 +244,7 @@ impl Engine {
             | Frame::Accept(_)
             | Frame::CallState(_)
             | Frame::CallEnd(..)
+            | Frame::Transfer(_)
             | Frame::Unknown(_) => self.count("unknown_frames"),
         }
         Ok(())
