@@ -147,6 +147,9 @@ fn meaning(problem: Problem) -> (StatusCode, &'static str) {
         Problem::Storage => (StatusCode::INSUFFICIENT_STORAGE, "The disk did not take it"),
         Problem::Oneself => (StatusCode::UNPROCESSABLE_ENTITY, "That is this node itself"),
         Problem::Unreachable => (StatusCode::GATEWAY_TIMEOUT, "Nobody answered"),
+        Problem::NoSuchTransfer => (StatusCode::NOT_FOUND, "No such transfer"),
+        Problem::TransferState => (StatusCode::CONFLICT, "Not possible with this transfer now"),
+        Problem::FileUnreadable => (StatusCode::UNPROCESSABLE_ENTITY, "The file cannot be read"),
         Problem::NoSuchCall => (StatusCode::NOT_FOUND, "No such call"),
         Problem::CallBusy => (StatusCode::CONFLICT, "No further call is possible"),
     }
@@ -159,6 +162,3 @@ impl IntoResponse for ProblemView {
         (status, headers, axum::Json(self)).into_response()
     }
 }
-        Problem::NoSuchTransfer => (StatusCode::NOT_FOUND, "No such transfer"),
-        Problem::TransferState => (StatusCode::CONFLICT, "Not possible with this transfer now"),
-        Problem::FileUnreadable => (StatusCode::UNPROCESSABLE_ENTITY, "The file cannot be read"),

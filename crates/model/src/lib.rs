@@ -14,8 +14,8 @@ mod name;
 mod peer;
 mod storage;
 mod time;
-mod view;
 mod transfer;
+mod view;
 
 pub use call::{
     CallDirection, CallEnd, CallOutcome, CallQuality, CallRecord, CallState, CallStatsView,
@@ -31,11 +31,11 @@ pub use name::{Name, NameError};
 pub use peer::{Peer, Presence, Relation, Status};
 pub use storage::{Added, Snapshot, StorageFault, Write};
 pub use time::{Instant, Now, WallTime};
-pub use view::{
-    AddressView, CounterView, MessageView, PeerState, PeerView, QuoteView, ReactionView,
 pub use transfer::{
     ContentId, FileView, Offer, Transfer, TransferAct, TransferFailure, TransferId, TransferPhase,
     TransferState, TransferView,
 };
+pub use view::{
+    AddressView, CounterView, MessageView, PeerState, PeerView, QuoteView, ReactionView,
     StatusView, VerifyView,
 };

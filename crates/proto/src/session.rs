@@ -164,10 +164,10 @@ impl Session {
                 | Frame::Accept(_)
                 | Frame::CallState(_)
                 | Frame::CallEnd(..)
+                | Frame::Transfer(_)
                 | Frame::Unknown(_) => {}
             }
             return Ok(Some(frame));
-                | Frame::Transfer(_)
         }
         Ok(None)
     }
