@@ -34,6 +34,7 @@ pub(super) async fn send(
     // Listen before sending: the answer of a fast peer must not be missed.
     let events = node.events();
     let client_id = request.client_id;
+    let repeatable = client_id.is_some();
     let sent = ask(
         &node,
         Command::Send {
@@ -46,6 +47,12 @@ pub(super) async fn send(
     let Answer::Sent { id, to, mut state } = sent else {
         return Err(unexpected());
     };
+    if repeatable {
+        // A repeated request means a message that may have come far before.
+        let me = this_node(&node).await?.id;
+        let on_disk = state_on_disk(&node, me, id).await;
+        state = on_disk.unwrap_or(state).max(state);
+    }
     let progress = follow(&node, events, id, &mut state, wanted);
     // The time being over is no fault: the reply says how far it came.
     let _ = tokio::time::timeout(patience, progress).await;

@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 /// Long enough for a machine under load: only a test that fails waits for it.
-const PATIENCE_MS: u64 = 30_000;
+pub(crate) const PATIENCE_MS: u64 = 60_000;
 
 pub(crate) struct TestNode {
     pub(crate) handle: Handle,

@@ -1,6 +1,6 @@
 //! Two or three real nodes talk through their APIs.
 
-use crate::node::{TestNode, text};
+use crate::node::{PATIENCE_MS, TestNode, text};
 use hallway_api::{ClientError, LogQuery, ReactionRequest, SendRequest};
 use hallway_model::{Delivery, Event, EventKind, PeerView, Presence};
 
@@ -90,7 +90,7 @@ async fn a_message_is_answered_changed_and_taken_back() {
         let wait = Some(Delivery::Delivered);
         let request = SendRequest {
             wait,
-            timeout_ms: Some(30_000),
+            timeout_ms: Some(PATIENCE_MS),
             ..request
         };
         let sent = node.client.send(&request).await.unwrap();
@@ -171,8 +171,14 @@ async fn a_message_is_answered_changed_and_taken_back() {
 #[tokio::test]
 async fn a_message_waits_for_who_is_away_and_a_repeated_request_sends_once() {
     let (ann, bo, bob, _) = friends().await;
+    let mut at_ann = ann.client.events(None).await.unwrap();
     bob.handle.stop();
-    bob.handle.stopped().await;
+    // The goodbye is on its way when Bo has stopped.
+    until(&mut at_ann, |kind| {
+        let gone = matches!(kind, EventKind::Peer { peer } if peer.state == Presence::Offline);
+        gone.then_some(())
+    })
+    .await;
     let request = SendRequest {
         client_id: Some("once".into()),
         timeout_ms: Some(0),
@@ -182,6 +188,19 @@ async fn a_message_waits_for_who_is_away_and_a_repeated_request_sends_once() {
     let again = ann.client.send(&request).await.unwrap();
     assert_eq!((first.id, first.state), (again.id, Delivery::Queued));
     assert_eq!(log(&ann, &bo).await, ["hello", "later"]);
+}
+
+#[tokio::test]
+async fn a_repeated_request_tells_how_far_the_message_has_come() {
+    let (ann, _, _bob, _) = friends().await;
+    let request = SendRequest {
+        client_id: Some("once".into()),
+        ..text("Bo", "here", Delivery::Delivered)
+    };
+    let first = ann.client.send(&request).await.unwrap();
+    let again = ann.client.send(&request).await.unwrap();
+    assert_eq!((first.id, first.state), (again.id, Delivery::Delivered));
+    assert_eq!(again.state, Delivery::Delivered);
 }
 
 #[tokio::test]
