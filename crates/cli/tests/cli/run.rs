@@ -6,7 +6,20 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
+
+/// What brings a message to the other's disk, however long that takes here.
+pub(crate) const DELIVERED: [&str; 4] = ["--wait", "delivered", "--timeout", "60"];
+
+/// A time zone in which it is about noon, so that no test runs past midnight: what was just
+/// written is of today, and of one day. In the notation of POSIX, west of Greenwich is positive.
+static NOON: LazyLock<String> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let hour = i64::try_from(now.as_secs() / 3600 % 24).unwrap();
+    format!("<NOON>{}", hour - 12)
+});
 
 /// A data folder, with or without a node running on it.
 pub(crate) struct Home {
@@ -105,7 +118,7 @@ impl Home {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hallway"));
         command
             .env_clear()
-            .env("TZ", "UTC")
+            .env("TZ", NOON.as_str())
             .env("HALLWAY_HOME", self.path());
         command
             .args(args)
@@ -130,6 +143,13 @@ impl Home {
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Sends a text and waits until it is on the other's disk.
+    pub(crate) fn tell(&self, peer: &str, text: &str) -> Ran {
+        let sent = self.run(&[&["send", peer, text], &DELIVERED[..]].concat());
+        assert_eq!(sent.code, 0, "{}", sent.err);
+        sent
     }
 
     /// Starts a command that goes on, to be read line by line.
@@ -199,16 +219,7 @@ pub(crate) fn pair(name: &str) -> (Home, Home) {
 /// Two nodes that have accepted each other.
 pub(crate) fn friends(name: &str) -> (Home, Home) {
     let (ann, other) = pair(name);
-    let sent = ann.run(&[
-        "send",
-        name,
-        "hello",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60",
-    ]);
-    assert_eq!(sent.code, 0, "{}", sent.err);
+    ann.tell(name, "hello");
     assert_eq!(other.run(&["requests", "accept", "Ann"]).code, 0);
     (ann, other)
 }

@@ -1,6 +1,6 @@
 //! Sending, reading, searching.
 
-use crate::run::{Home, assert_said, friends, pair};
+use crate::run::{DELIVERED, Home, assert_said, friends, pair};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -12,14 +12,15 @@ fn message_id(home: &Home, line: usize) -> String {
 #[test]
 fn a_talk_as_people_see_it() {
     let (ann, bo) = pair("王小明");
-    assert_said!(ann.run(&["peers"]).all(), @"
-    exit 0
-    王小明~[tg]  live  [rtt]  127.0.0.1:[port]
-    ");
-    assert_said!(ann.run(&["send", "王小明", "hello", "王小明"]).all(), @"
+    let words = ["send", "王小明", "hello", "王小明"];
+    assert_said!(ann.run(&[&words[..], &DELIVERED].concat()).all(), @"
     exit 0
     -- stderr
     delivered to 王小明~[tg]
+    ");
+    assert_said!(ann.run(&["peers"]).all(), @"
+    exit 0
+    王小明~[tg]  live  [rtt]  127.0.0.1:[port]
     ");
     assert_said!(bo.run(&["peers"]).all(), @"
     exit 0
@@ -40,7 +41,8 @@ fn a_talk_as_people_see_it() {
     No requests
     ");
     let lines = "午饭吃什么?\n\tnoodles \x1b[31mor\u{202e} rice\u{9b}2J\n";
-    assert_said!(bo.run_with(&["send", "Ann"], lines.as_bytes()).all(), @"
+    let piped = [&["send", "Ann"], &DELIVERED[..]].concat();
+    assert_said!(bo.run_with(&piped, lines.as_bytes()).all(), @"
     exit 0
     -- stderr
     delivered to Ann~[tg]
@@ -88,16 +90,7 @@ fn json_is_what_scripts_rely_on() {
     assert_eq!(peer["tag"].as_str().unwrap(), &them.as_str().unwrap()[..4]);
     assert!(peer["rtt_ms"].is_number() || peer["rtt_ms"].is_null());
 
-    let args = [
-        "send",
-        "Bo",
-        "line",
-        "--json",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60",
-    ];
+    let args = [&["send", "Bo", "line", "--json"], &DELIVERED[..]].concat();
     let sent = ann.run(&args).json().remove(0);
     assert_eq!((&sent["to"], &sent["state"]), (them, &json!("delivered")));
     let log = ann.run(&["log", "Bo", "--json"]).json();
@@ -116,9 +109,8 @@ fn json_is_what_scripts_rely_on() {
 #[test]
 fn messages_are_answered_changed_marked_and_taken_back() {
     let (ann, bo) = friends("Bo");
-    let wait = ["--wait", "delivered", "--timeout", "60"];
     let send = |home: &Home, args: &[&str]| {
-        let ran = home.run(&[args, &wait].concat());
+        let ran = home.run(&[args, &DELIVERED].concat());
         assert_eq!(ran.code, 0, "{}", ran.err);
     };
     let hello = message_id(&ann, 0);
@@ -199,16 +191,13 @@ fn who_does_not_answer_in_time_is_told_from_who_is_away() {
     let (ann, bo) = friends("Bo");
     let pid = Pid::from_raw(bo.pid().try_into().unwrap()).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
-    let args = [
-        "send",
-        "Bo",
-        "line",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "0.2",
-    ];
-    assert_said!(ann.run(&args).all(), @"
+    // Sent once, and asked after twice.
+    let wait = |state, seconds| {
+        let line = ["send", "Bo", "line", "--client-id", "1"];
+        ann.run(&[&line[..], &["--wait", state, "--timeout", seconds]].concat())
+    };
+    assert_eq!(wait("sent", "60").code, 0);
+    assert_said!(wait("delivered", "0.2").all(), @"
     exit 6
     -- stderr
     hallway: timed out: handed to Bo~[tg]'s session, but no receipt has come yet
@@ -220,16 +209,7 @@ fn who_does_not_answer_in_time_is_told_from_who_is_away() {
     [time]  you  line  [sent]
     ");
     kill_process(pid, Signal::CONT).unwrap();
-    let args = [
-        "send",
-        "Bo",
-        "line",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60",
-    ];
-    assert_eq!(ann.run(&args).code, 0);
+    assert_eq!(wait("delivered", "60").code, 0);
 }
 
 #[test]

@@ -69,16 +69,7 @@ fn nothing_goes_to_the_blocked() {
     -- stderr
     Bo~[tg] is not blocked any more
     ");
-    let args = [
-        "send",
-        "Bo",
-        "back",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60",
-    ];
-    assert_eq!(ann.run(&args).code, 0);
+    ann.tell("Bo", "back");
     assert_eq!(bo.run(&["log", "Ann", "--json"]).json().len(), 2);
 }
 
@@ -102,15 +93,7 @@ fn the_forgotten_are_gone_with_what_they_wrote() {
 #[test]
 fn a_declined_stranger_is_gone() {
     let (ann, bo) = pair("Bo");
-    ann.run(&[
-        "send",
-        "Bo",
-        "buy this",
-        "--wait",
-        "delivered",
-        "--timeout",
-        "60",
-    ]);
+    ann.tell("Bo", "buy this");
     assert_said!(bo.run(&["requests", "decline", "Ann"]).all(), @"
     exit 0
     -- stderr
