@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 /// Far more than anything of this takes, so that only a program that hangs is given up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// What makes `hallway send` wait until the message is on the other's disk, for nearly as long.
+pub const DELIVERED: [&str; 5] = ["--json", "--wait", "delivered", "--timeout", "50"];
 /// [`Host::until`] looks again after this time even when nothing happened: what changed while
 /// its event stream was being opened would be missed otherwise.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -369,8 +371,7 @@ impl Host {
     /// Sends a text, waits until it is on the other's disk, and returns its id.
     #[track_caller]
     pub fn tell(&self, peer: &str, text: &str) -> String {
-        let args = ["--json", "--wait", "delivered", "--timeout", "50"];
-        let sent = self.one(&[&["send", peer, text], args.as_slice()].concat());
+        let sent = self.one(&[&["send", peer, text], DELIVERED.as_slice()].concat());
         assert_eq!(sent["state"], "delivered");
         sent["id"].as_str().expect("it has an id").into()
     }

@@ -5,7 +5,7 @@
     reason = "tests fail by panicking, and these are not functions marked #[test]"
 )]
 
-use hallway_tests::host::{Host, PATIENCE};
+use hallway_tests::host::{DELIVERED, Host, PATIENCE};
 use hallway_tests::lab::Lan;
 use hallway_tests::lan_tests;
 use serde_json::{Value, json};
@@ -116,7 +116,10 @@ fn the_json_has_what_scripts_rely_on() {
     ];
     assert_eq!(addresses, BTreeSet::from(expected));
 
-    let peer = ann.peer(&bo).unwrap();
+    // A session that has just begun has not measured it yet.
+    let peer = ann.until("the round trip is known", PATIENCE, |ann| {
+        ann.peer(&bo).filter(|peer| peer["rtt_ms"].is_number())
+    });
     assert_eq!(peer["tag"], bo.tag());
     assert_eq!(peer["name"], "Bo");
     assert_eq!(peer["state"], "live");
@@ -128,7 +131,7 @@ fn the_json_has_what_scripts_rely_on() {
     let address = peer["addresses"][0].as_str().unwrap();
     assert!(address.contains("77"), "{address}");
 
-    let sent = ann.one(&["send", "Bo", "one more", "--json", "--wait", "delivered"]);
+    let sent = ann.one(&[&["send", "Bo", "one more"], DELIVERED.as_slice()].concat());
     assert_eq!(
         (&sent["to"], &sent["state"]),
         (&json!(bo.id()), &json!("delivered"))
@@ -182,7 +185,7 @@ fn changes_to_a_message_are_seen_on_the_other_side() {
     let id = ann.tell("Bo", "at twelv");
     let mut change = |args: &[&str]| {
         let host = if args.contains(&"Bo") { &ann } else { &bo };
-        host.one(&[&["send"], args, &["--json", "--wait", "delivered"]].concat());
+        host.one(&[&["send"], args, &DELIVERED].concat());
         let seen = at_bo.wait_for(
             |event| event["message"]["id"] == *id && event["new"] == false,
             PATIENCE,
@@ -219,17 +222,8 @@ fn changes_to_a_message_are_seen_on_the_other_side() {
     );
 
     let asked = bo.tell("Ann", "where?");
-    let args = [
-        "send",
-        "Bo",
-        "at Lena's",
-        "--reply",
-        &asked,
-        "--json",
-        "--wait",
-        "delivered",
-    ];
-    ann.one(&args);
+    let answer = ["send", "Bo", "at Lena's", "--reply", &asked];
+    ann.one(&[answer.as_slice(), &DELIVERED].concat());
     let quote = json!({ "id": asked, "from": bo.id(), "text": "where?" });
     assert_eq!(bo.messages("Ann").last().unwrap()["reply_to"], quote);
 

@@ -9,10 +9,13 @@
 use hallway_tests::host::{Host, PATIENCE, Plan};
 use hallway_tests::lab::Lan;
 use hallway_tests::lan_tests;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
+use std::iter;
 use std::path::PathBuf;
+use std::time::Duration;
 
 lan_tests![
     on_a_full_disk_nothing_is_sent_and_nothing_accepted_is_lost,
@@ -48,6 +51,10 @@ fn long(n: usize) -> String {
     format!("{n} {}", "x".repeat(LONG_BYTES))
 }
 
+fn is_disk_full(event: &Value) -> bool {
+    event["kind"] == "notice" && event["code"] == "disk_full"
+}
+
 fn on_a_full_disk_nothing_is_sent_and_nothing_accepted_is_lost() {
     let lan = Lan::of(2);
     let ann = Plan::new("Ann").disk(DISK_BYTES).start(&lan, 0);
@@ -69,10 +76,7 @@ fn on_a_full_disk_nothing_is_sent_and_nothing_accepted_is_lost() {
         said.contains("nothing was sent: the disk is full"),
         "{said}"
     );
-    at_ann.wait_for(
-        |event| event["kind"] == "notice" && event["code"] == "disk_full",
-        PATIENCE,
-    );
+    at_ann.wait_for(is_disk_full, PATIENCE);
     assert!(ann.counter("storage_failed") > 0);
 
     // All that was accepted is there, on both sides, and can be read on the full disk.
@@ -106,17 +110,16 @@ fn a_full_disk_of_the_receiver_only_delays() {
     let mut at_bo = bo.tail();
     let ballast = fill(&bo);
 
-    let args = ["send", "Bo", "-", "--wait", "delivered", "--timeout", "2"];
-    let sent = (0..LONG_MESSAGES_MAX).map(|n| (n, ann.cli_input(&args, &long(n)).status));
-    let (last, status) = sent
-        .into_iter()
-        .find(|(_, status)| !status.success())
-        .unwrap();
-    assert!([Some(5), Some(6)].contains(&status.code()), "{status}");
-    at_bo.wait_for(
-        |event| event["kind"] == "notice" && event["code"] == "disk_full",
-        PATIENCE,
-    );
+    let mut arrives = |n: &usize| {
+        let sent = ann.cli_input(&["send", "Bo", "-", "--wait", "queued"], &long(*n));
+        assert!(sent.status.success(), "{n}");
+        ann.until("it is delivered, or the disk full", PATIENCE, |ann| {
+            let log = ann.one(&["log", "Bo", "--json", "--limit", "1"]);
+            let told = iter::from_fn(|| at_bo.next(Duration::ZERO)).any(|e| is_disk_full(&e));
+            (told || log["state"] == "delivered").then_some(!told)
+        })
+    };
+    let last = (0..LONG_MESSAGES_MAX).find(|n| !arrives(n)).unwrap();
     assert_ne!(ann.messages("Bo").last().unwrap()["state"], "delivered");
     ann.queue("Bo", "short");
 

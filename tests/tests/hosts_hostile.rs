@@ -60,6 +60,25 @@ impl Victim {
             });
     }
 
+    /// Waits until there are so many lines in the log about host 2, and no more. A race that the
+    /// contact's own dials have lost may have left lines about them.
+    #[track_caller]
+    fn until_complained(&self, lan: &Lan, lines: usize) {
+        let from = format!("remote={}:", lan.ipv4(2));
+        let complaints = |ann: &Host| {
+            let log = ann.log();
+            let failed = log
+                .lines()
+                .filter(|line| line.contains("a handshake failed"));
+            failed.filter(|line| line.contains(&from)).count()
+        };
+        let what = format!("{lines} lines about {from}");
+        let found = self.ann.until(&what, PATIENCE, |ann| {
+            Some(complaints(ann)).filter(|found| *found >= lines)
+        });
+        assert_eq!(found, lines);
+    }
+
     /// The same process, the same session, and messages both ways.
     #[track_caller]
     fn assert_unharmed(&mut self) {
@@ -126,16 +145,13 @@ fn whoever_breaks_the_handshake_loses_the_connection() {
 
     // Half a handshake: gone, or silent until the time is up.
     drop(hostile::half_open(&lan, 2, victim.at, 1, &well_meant).unwrap());
-    victim.until_counted("handshake_broken_off", 1);
+    victim.until_complained(&lan, attacks.len() + 1);
     let mut silent = hostile::half_open(&lan, 2, victim.at, 1, &well_meant).unwrap();
     assert!(hostile::read_until_closed(&mut silent[0], PATIENCE).is_some());
-    victim.until_counted("handshake_slow", 1);
-    let log = victim.ann.log();
-    assert_eq!(
-        log.matches("a handshake failed").count(),
-        attacks.len() + 2,
-        "{log}"
-    );
+    victim.until_complained(&lan, attacks.len() + 2);
+    for counter in ["handshake_broken_off", "handshake_slow"] {
+        victim.until_counted(counter, 1);
+    }
     victim.assert_unharmed();
 }
 
@@ -197,8 +213,11 @@ fn whoever_breaks_the_protocol_loses_the_session() {
 fn ten_thousand_half_open_connections_leave_a_live_session_alone() {
     const CONNECTIONS: usize = 10_000;
     const SOURCES: usize = 20;
-    let lan = Lan::of(3);
+    let lan = Lan::of(4);
     let mut victim = Victim::start(&lan);
+    // Nobody attacks these, and they share the machine: how long they take is the measure.
+    let (cy, di) = (Host::start(&lan, 3, "Cy"), Host::start(&lan, 3, "Di"));
+    cy.befriend(&di);
     let sources: Vec<IpAddr> = (100..)
         .take(SOURCES)
         .map(|n| Ipv4Addr::new(10, 77, 0, n).into())
@@ -207,14 +226,13 @@ fn ten_thousand_half_open_connections_leave_a_live_session_alone() {
         lan.add_address(2, *source);
     }
     let (_, first) = hostile::first_words(1);
-    let round_trip = |victim: &Victim| {
+    let round_trip = |from: &Host, to: &str| {
         let start = Instant::now();
-        victim.ann.tell("Bo", "how long?");
+        from.tell(to, "how long?");
         start.elapsed()
     };
-    let calm: Vec<_> = (0..9).map(|_| round_trip(&victim)).collect();
     let before = victim.ann.rss_kib();
-    let (under_fire, most) = thread::scope(|scope| {
+    let (under_fire, calm, most) = thread::scope(|scope| {
         let flood = scope.spawn(|| {
             let one = |n: usize| {
                 let source = Some(sources[n % SOURCES]);
@@ -227,16 +245,17 @@ fn ten_thousand_half_open_connections_leave_a_live_session_alone() {
                 .collect::<std::io::Result<Vec<_>>>()
                 .unwrap()
         });
-        let (mut times, mut most) = (Vec::new(), 0);
+        let (mut times, mut calm, mut most) = (Vec::new(), Vec::new(), 0);
         while !flood.is_finished() || times.len() < 9 {
-            times.push(round_trip(&victim));
+            times.push(round_trip(&victim.ann, "Bo"));
+            calm.push(round_trip(&cy, "Di"));
             most = most.max(victim.ann.rss_kib());
         }
         // They stay open until here.
         assert_eq!(flood.join().unwrap().len(), CONNECTIONS);
-        (times, most)
+        (times, calm, most)
     });
-    // Measured: 17 ms became 20 ms, most of it the start of a program; and 1.2 MiB more.
+    // Measured: 15 ms each, most of it the start of a program; and 1.1 MiB more.
     let (calm, under_fire) = (median(&calm), median(&under_fire));
     assert!(under_fire < calm * 10, "{calm:?} became {under_fire:?}");
     assert!(most < before + 16 * 1024, "{before} KiB became {most}");

@@ -5,7 +5,7 @@
     reason = "tests fail by panicking, and these are not functions marked #[test]"
 )]
 
-use hallway_tests::host::{PATIENCE, Plan};
+use hallway_tests::host::{DELIVERED, PATIENCE, Plan};
 use hallway_tests::lab::Lan;
 use hallway_tests::lan_tests;
 use std::fs;
@@ -30,26 +30,10 @@ fn no_text_and_no_key_is_in_a_log() {
     ann.befriend(&bo);
     let texts = ["marzipan 杏仁糖", "xylophone 木琴", "quicksand 流沙"];
     let id = ann.tell("Bo", texts[0]);
-    ann.one(&[
-        "send",
-        "Bo",
-        texts[1],
-        "--edit",
-        &id,
-        "--json",
-        "--wait",
-        "delivered",
-    ]);
-    bo.one(&[
-        "send",
-        "Ann",
-        texts[2],
-        "--reply",
-        &id,
-        "--json",
-        "--wait",
-        "delivered",
-    ]);
+    let edit = ["send", "Bo", texts[1], "--edit", &id];
+    ann.one(&[edit.as_slice(), &DELIVERED].concat());
+    let answer = ["send", "Ann", texts[2], "--reply", &id];
+    bo.one(&[answer.as_slice(), &DELIVERED].concat());
     bo.cli(&["log", "Ann", "--search", "xylo", "--json", "--mark-read"]);
     bo.one(&["verify", "Ann", "--json"]);
     // What is refused is told to whoever asked.
