@@ -5,6 +5,7 @@
 
 mod call;
 mod command;
+mod device;
 mod doctor;
 mod event;
 mod id;
@@ -22,6 +23,7 @@ pub use call::{
     CallView,
 };
 pub use command::{Answer, Command, Problem, Refusal};
+pub use device::{DeviceView, DevicesView, SoundDirection};
 pub use doctor::{Check, Outcome, Report};
 pub use event::{Event, EventKind};
 pub use id::{CallId, ConversationId, GroupId, MessageId, ParseIdError, PeerId};
