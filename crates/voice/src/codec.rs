@@ -128,8 +128,7 @@ impl Encoder {
             Mode::Voice => Application::Voip,
             Mode::Studio => Application::LowDelay,
         };
-        let mut opus =
-            opusic_c::Encoder::new(Channels::Mono, SampleRate::Hz48000, application)?;
+        let mut opus = opusic_c::Encoder::new(Channels::Mono, SampleRate::Hz48000, application)?;
         opus.set_vbr(!config.constant_bitrate)?;
         opus.set_complexity(config.complexity.min(10))?;
         opus.set_dtx(false)?;
@@ -167,7 +166,11 @@ impl Encoder {
         let clean = &mut clean[..frame.len()];
         for (to, from) in clean.iter_mut().zip(frame) {
             // A device may return anything, and one NaN would stay in the encoder's memory.
-            *to = if from.is_finite() { from.clamp(-1.0, 1.0) } else { 0.0 };
+            *to = if from.is_finite() {
+                from.clamp(-1.0, 1.0)
+            } else {
+                0.0
+            };
         }
         payload.clear();
         payload.resize(PAYLOAD_BYTES_MAX, 0);
@@ -233,7 +236,11 @@ impl Decoder {
         let made = self.opus.decode_float_to_slice(payload, frame, false)?;
         let frame = &frame[..made.min(length.samples())];
         samples.extend(frame.iter().map(|sample| {
-            if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
+            if sample.is_finite() {
+                sample.clamp(-1.0, 1.0)
+            } else {
+                0.0
+            }
         }));
         samples.resize(samples.len() + length.samples() - frame.len(), 0.0);
         Ok(())

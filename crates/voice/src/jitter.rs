@@ -1,1 +1,93 @@
-//! The adaptive playout delay: late enough for most packets, no later.
+//! How long frames are best held back before they are played.
+
+use crate::SAMPLE_RATE;
+use std::collections::VecDeque;
+
+/// Samples in one bin of the histogram, 2.5 ms.
+const BIN: i64 = SAMPLE_RATE as i64 / 400;
+
+/// The most that frames are ever held back, in samples: 500 ms.
+pub const DELAY_MAX: i64 = SAMPLE_RATE as i64 / 2;
+
+/// Frames that are remembered: 10 s of the default length.
+const FRAMES: usize = 1_000;
+
+/// Until so many frames came, their delays tell little and [`START`] is the least.
+const FRAMES_START: usize = 50;
+
+/// Samples of delay at the start of a call: one frame and a bit.
+const START: i64 = 15 * SAMPLE_RATE as i64 / 1000;
+
+/// Samples of delay that are worth one frame in a hundred.
+const WORTH: i64 = 40 * SAMPLE_RATE as i64 / 1000;
+
+/// The delays with which frames became available: a frame counts once, when the first packet that
+/// carries it arrives, so that the delay covers losses which later copies make good.
+#[derive(Debug)]
+pub struct Delays {
+    bins: Vec<usize>,
+    recent: VecDeque<usize>,
+    delay: i64,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        let bins = usize::try_from(DELAY_MAX / BIN).unwrap_or(0) + 1;
+        Self {
+            bins: vec![0; bins],
+            recent: VecDeque::with_capacity(FRAMES),
+            delay: START,
+        }
+    }
+}
+
+impl Delays {
+    /// Takes in by how many samples a frame came later than the fastest one.
+    pub fn handle(&mut self, behind: i64) {
+        if self.recent.len() == FRAMES
+            && let Some(bin) = self.recent.pop_front()
+        {
+            self.bins[bin] -= 1;
+        }
+        let bin = usize::try_from((behind + BIN - 1) / BIN).unwrap_or(0);
+        let bin = bin.min(self.bins.len() - 1);
+        self.bins[bin] += 1;
+        self.recent.push_back(bin);
+        self.update();
+    }
+
+    /// Takes back the last so many frames.
+    pub fn forget(&mut self, frames: usize) {
+        for _ in 0..frames {
+            if let Some(bin) = self.recent.pop_back() {
+                self.bins[bin] -= 1;
+            }
+        }
+        self.update();
+    }
+
+    /// Samples for which the fastest frames are best held back.
+    pub fn delay(&self) -> i64 {
+        self.delay
+    }
+
+    fn update(&mut self) {
+        let all = i64::try_from(self.recent.len()).unwrap_or(1).max(1);
+        let mut late = all;
+        let mut best = (i64::MAX, 0);
+        let mut delay = 0;
+        for count in &self.bins {
+            late -= i64::try_from(*count).unwrap_or(0);
+            let cost = delay + 100 * WORTH * late / all;
+            best = best.min((cost, delay));
+            if late == 0 {
+                break;
+            }
+            delay += BIN;
+        }
+        self.delay = best.1;
+        if self.recent.len() < FRAMES_START {
+            self.delay = self.delay.max(START);
+        }
+    }
+}

@@ -1,1 +1,408 @@
-//! From the frames of a sender to a steady stream of samples.
+//! From frames that arrive whenever they like to a steady stream of samples.
+//!
+//! The clock is the count of samples put out, so that the same trace gives the same samples and the
+//! drift of the sound card needs no care of its own. A frame's *transit* is that count at its
+//! arrival minus its timestamp; a frame is in time when its transit is at most the count minus the
+//! position in the sender's sound that is being played.
+
+use crate::SAMPLE_RATE;
+use crate::codec::{CodecError, Decoder, FrameLength, PAYLOAD_BYTES_MAX};
+use crate::drift::{Baseline, Shown};
+use crate::jitter::{DELAY_MAX, Delays};
+use crate::stretch::Stretch;
+use hallway_model::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Samples in a millisecond.
+const MS: i64 = SAMPLE_RATE as i64 / 1000;
+
+/// Frames that wait at most: [`DELAY_MAX`] of the shortest, twice.
+pub const FRAMES_MAX: usize = 200;
+
+/// Timestamps that are remembered to know a copy as one: those of the frames that wait and a second
+/// of the shortest more.
+const HEARD_MAX: usize = 400;
+
+/// Samples of nothing after which the stream is taken as interrupted: concealment has nothing left
+/// to say then.
+const OUTAGE: i64 = 200 * MS;
+
+/// The delay is left alone while it is off by less, in samples.
+const SHORTEN_FROM: i64 = 5 * MS;
+const LENGTHEN_FROM: i64 = 5 * MS / 2;
+
+/// Between two changes of the speed so many times the changed piece is played as it is.
+const PAUSE: i64 = 3;
+
+/// A delay that is off by so much is not mended by speed but at once.
+const JUMP: i64 = 150 * MS;
+
+/// Samples over which one sound fades into another.
+const FADE: usize = 240;
+
+/// Frames after an interruption whose delays are not counted: which one is the fastest is not
+/// known yet.
+const SETTLING: usize = 12;
+
+/// How a [`Playout`] is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The least delay, whatever the network allows.
+    pub delay_ms_min: u32,
+    /// The largest delay, at most 500.
+    pub delay_ms_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            delay_ms_min: 0,
+            delay_ms_max: 500,
+        }
+    }
+}
+
+/// What happened so far. Counts of frames and samples only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// By how long sound is now held back after the fastest frames' arrival.
+    pub delay_ms: f32,
+    /// By how long it should be.
+    pub target_ms: f32,
+    /// Frames that came, each counted once.
+    pub frames: u64,
+    /// Frames that came again, as a copy or in a packet that came twice.
+    pub duplicates: u64,
+    /// Frames that came after their turn.
+    pub late: u64,
+    /// Frames that found no room.
+    pub dropped: u64,
+    /// Payloads that did not decode.
+    pub malformed: u64,
+    /// Samples that were decoded from frames.
+    pub decoded: u64,
+    /// Samples that were made up because their frame was not there.
+    pub concealed: u64,
+    /// Samples of comfort noise, before the first frame and in interruptions.
+    pub silent: u64,
+    /// Samples that were left out to play faster.
+    pub shortened: u64,
+    /// Samples that were added to play slower.
+    pub lengthened: u64,
+    /// Interruptions: times that the stream had to start anew.
+    pub restarts: u64,
+    /// By how many millionths our sound card is faster than the sender's, once that is known.
+    pub drift_ppm: Option<f32>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    length: FrameLength,
+    payload: Vec<u8>,
+}
+
+/// The stream of one sender, from frames to samples.
+pub struct Playout {
+    config: Config,
+    decoder: Decoder,
+    baseline: Baseline,
+    delays: Delays,
+    settling: usize,
+    /// The newest timestamp, counted on past 2^32.
+    newest: Option<i64>,
+    waiting: BTreeMap<i64, Frame>,
+    heard: BTreeSet<i64>,
+    sound: Stretch,
+    state: State,
+    /// Samples put out.
+    produced: i64,
+    /// Of them, those before the last call of [`Playout::fill`], and when that was.
+    filled: Option<(i64, Instant)>,
+    /// The speed is not changed before so many samples were put out.
+    pause_until: i64,
+    last_length: FrameLength,
+    stats: Stats,
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    /// No sound is decoded: before the first frame, and when none came for a while.
+    Silent,
+    /// Sound is decoded up to a position in the sender's sound.
+    Playing { decoded_to: i64, starved: i64 },
+}
+
+impl Playout {
+    /// A stream that has heard nothing yet.
+    pub fn new(config: Config) -> Result<Self, CodecError> {
+        Ok(Self {
+            config,
+            decoder: Decoder::new()?,
+            baseline: Baseline::default(),
+            delays: Delays::default(),
+            settling: 0,
+            newest: None,
+            waiting: BTreeMap::new(),
+            heard: BTreeSet::new(),
+            sound: Stretch::default(),
+            state: State::Silent,
+            produced: 0,
+            filled: None,
+            pause_until: 0,
+            last_length: FrameLength::Ms10,
+            stats: Stats::default(),
+        })
+    }
+
+    /// Takes in a frame that arrived: its own packet's or a copy in a later one. `timestamp` counts
+    /// the sender's samples and starts anew after 2^32.
+    pub fn handle_frame(
+        &mut self,
+        timestamp: u32,
+        duration: FrameLength,
+        payload: &[u8],
+        arrival: Instant,
+    ) {
+        if payload.is_empty() || payload.len() > PAYLOAD_BYTES_MAX {
+            self.stats.malformed += 1;
+            return;
+        }
+        let at = self.count_on(timestamp);
+        if !self.heard.insert(at) {
+            self.stats.duplicates += 1;
+            return;
+        }
+        if self.heard.len() > HEARD_MAX {
+            self.heard.pop_first();
+        }
+        self.stats.frames += 1;
+        self.measure(at, arrival);
+        if let State::Playing { decoded_to, .. } = self.state
+            && at < decoded_to
+        {
+            self.stats.late += 1;
+            return;
+        }
+        let payload = payload.to_vec();
+        self.waiting.insert(
+            at,
+            Frame {
+                length: duration,
+                payload,
+            },
+        );
+        if self.waiting.len() > FRAMES_MAX {
+            self.waiting.pop_first();
+            self.stats.dropped += 1;
+        }
+    }
+
+    /// Puts out the next samples.
+    pub fn fill(&mut self, out: &mut [f32], now: Instant) {
+        self.filled = Some((self.produced, now));
+        let mut done = 0;
+        while done < out.len() {
+            let rest = &mut out[done..];
+            let n = match self.state {
+                State::Silent => self.fill_silent(rest),
+                State::Playing { .. } => self.fill_playing(rest),
+            };
+            done += n;
+            self.produced += i64::try_from(n).unwrap_or(0);
+        }
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> Stats {
+        let ms = |samples: i64| samples as f32 / MS as f32;
+        let delay = self.delay().zip(self.baseline.base());
+        Stats {
+            delay_ms: delay.map_or(0.0, |(delay, base)| ms(delay - base)),
+            target_ms: ms(self.held_back()),
+            drift_ppm: self.baseline.ppm().map(|ppm| ppm as f32),
+            ..self.stats
+        }
+    }
+
+    /// Counts a timestamp on past 2^32.
+    fn count_on(&mut self, timestamp: u32) -> i64 {
+        let newest = self.newest.unwrap_or(i64::from(timestamp));
+        let low = newest.rem_euclid(1 << 32);
+        let mut step = i64::from(timestamp) - low;
+        if step > 1 << 31 {
+            step -= 1 << 32;
+        } else if step < -(1 << 31) {
+            step += 1 << 32;
+        }
+        let at = newest + step;
+        self.newest = Some(at.max(newest));
+        at
+    }
+
+    /// Learns from a frame's arrival how long frames take.
+    fn measure(&mut self, at: i64, arrival: Instant) {
+        // When the last fill is longer ago than what it put out lasts, our own thread is late.
+        let overdue = self.filled.map_or(0, |(before, when)| {
+            let micros = i64::try_from(arrival.since(when).as_micros()).unwrap_or(0);
+            micros * MS / 1000 - (self.produced - before)
+        });
+        let clock = self.produced + overdue.clamp(0, DELAY_MAX);
+        match self.baseline.handle(clock - at, clock) {
+            Shown::Behind(_) if self.settling > 0 => self.settling -= 1,
+            Shown::Behind(behind) => self.delays.handle(behind),
+            Shown::Jumped(frames) => self.delays.forget(frames - 1),
+        }
+    }
+
+    /// By how many samples the fastest frames should be held back.
+    fn held_back(&self) -> i64 {
+        let ms = |ms: u32| i64::from(ms) * MS;
+        let most = ms(self.config.delay_ms_max).min(DELAY_MAX);
+        self.delays
+            .delay()
+            .clamp(ms(self.config.delay_ms_min).min(most), most)
+    }
+
+    /// The transit that a frame may have to be in time.
+    fn delay(&self) -> Option<i64> {
+        match self.state {
+            State::Silent => None,
+            State::Playing { decoded_to, .. } => {
+                let waiting = i64::try_from(self.sound.waiting()).unwrap_or(0);
+                Some(self.produced - (decoded_to - waiting))
+            }
+        }
+    }
+
+    /// Comfort noise until the first frame that waits has its turn.
+    fn fill_silent(&mut self, out: &mut [f32]) -> usize {
+        let mut quiet = out.len();
+        if let Some(base) = self.baseline.base() {
+            let position = self.produced - base - self.held_back();
+            while let Some((at, frame)) = self.waiting.first_key_value()
+                && at + i64::try_from(frame.length.samples()).unwrap_or(0) <= position
+            {
+                self.waiting.pop_first();
+                self.stats.late += 1;
+            }
+            if let Some((at, _)) = self.waiting.first_key_value() {
+                let at = *at;
+                match usize::try_from(at - position) {
+                    Ok(ahead) if ahead > 0 => quiet = quiet.min(ahead),
+                    _ => {
+                        self.start(at, position - at);
+                        return 0;
+                    }
+                }
+            }
+        }
+        out[..quiet].fill(0.0);
+        self.stats.silent += quiet as u64;
+        quiet
+    }
+
+    fn start(&mut self, at: i64, skip: i64) {
+        let left = self.sound.waiting();
+        self.sound.skip(left);
+        self.state = State::Playing {
+            decoded_to: at,
+            starved: 0,
+        };
+        self.decode_more();
+        self.sound.skip(usize::try_from(skip).unwrap_or(0));
+        for (i, sample) in self.sound.waiting_mut().iter_mut().take(FADE).enumerate() {
+            *sample *= i as f32 / FADE as f32;
+        }
+    }
+
+    fn interrupt(&mut self) {
+        self.state = State::Silent;
+        self.stats.restarts += 1;
+        let left = self.sound.waiting();
+        self.sound.skip(left);
+    }
+
+    fn fill_playing(&mut self, out: &mut [f32]) -> usize {
+        if self.sound.waiting() == 0 {
+            self.decode_more();
+        }
+        self.adjust();
+        self.sound.play(out)
+    }
+
+    /// Decodes the next frame, or makes it up.
+    fn decode_more(&mut self) {
+        let State::Playing {
+            decoded_to,
+            starved,
+        } = &mut self.state
+        else {
+            return;
+        };
+        while let Some(entry) = self.waiting.first_entry()
+            && *entry.key() < *decoded_to
+        {
+            entry.remove();
+            self.stats.late += 1;
+        }
+        let gap = self
+            .waiting
+            .first_key_value()
+            .map(|(at, _)| *at - *decoded_to);
+        if let Some(0) = gap
+            && let Some((_, frame)) = self.waiting.pop_first()
+        {
+            *starved = 0;
+            match self.decoder.decode(&frame.payload, self.sound.input()) {
+                Ok(length) => {
+                    let n = length.samples();
+                    *decoded_to += i64::try_from(n).unwrap_or(0);
+                    self.stats.decoded += n as u64;
+                    self.last_length = length;
+                    return;
+                }
+                Err(_) => self.stats.malformed += 1,
+            }
+        }
+        let length = self.last_length;
+        let n = i64::try_from(length.samples()).unwrap_or(0);
+        self.decoder.conceal(length, self.sound.input());
+        *decoded_to += n;
+        *starved += n;
+        self.stats.concealed += length.samples() as u64;
+        if *starved > OUTAGE {
+            self.interrupt();
+            self.baseline.reset();
+            self.settling = SETTLING;
+        }
+    }
+
+    /// Plays faster or slower when sound is held back too long or too short.
+    fn adjust(&mut self) {
+        let Some((delay, base)) = self.delay().zip(self.baseline.base()) else {
+            return;
+        };
+        let excess = delay - base - self.held_back();
+        if excess.abs() > JUMP {
+            self.interrupt();
+            return;
+        }
+        if self.produced < self.pause_until {
+            return;
+        }
+        let changed = if excess > SHORTEN_FROM {
+            let n = self.sound.shorten(usize::try_from(excess).unwrap_or(0));
+            self.stats.shortened += n as u64;
+            n
+        } else if excess < -LENGTHEN_FROM {
+            let n = self
+                .sound
+                .lengthen(usize::try_from(2 * -excess).unwrap_or(0));
+            self.stats.lengthened += n as u64;
+            n
+        } else {
+            0
+        };
+        self.pause_until = self.produced + PAUSE * i64::try_from(changed).unwrap_or(0);
+    }
+}
