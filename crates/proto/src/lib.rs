@@ -4,6 +4,7 @@
 //! arguments. The wire protocol is specified in `PROTOCOL.md` beside this crate.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
+pub mod bulk;
 pub mod call;
 pub mod cbor;
 mod dialer;

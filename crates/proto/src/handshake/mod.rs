@@ -31,6 +31,7 @@ pub use hello::{HELLO_BYTES, Hello, MalformedHello, Reject, RejectReason};
 pub use noise::{Entropy, Suite};
 pub use payload::{Capabilities, PAYLOAD_BYTES_MAX, Payload, Purpose};
 pub use record::{
-    RECORD_PLAINTEXT_MAX, REKEY_BYTES, REKEY_INTERVAL, REKEY_RECORDS, RecordError, Transport, Usage,
+    RECORD_OVERHEAD, RECORD_PLAINTEXT_MAX, REKEY_BYTES, REKEY_INTERVAL, REKEY_RECORDS, RecordError,
+    Transport, Usage,
 };
 pub use safety::safety_number;

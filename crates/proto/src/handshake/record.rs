@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Longest plaintext of one record: Noise allows messages of 65,535 bytes, tag included.
 pub const RECORD_PLAINTEXT_MAX: usize = 65_535 - TAG_BYTES;
 
+/// Bytes by which a record is longer than its plaintext: its length and its tag.
+pub const RECORD_OVERHEAD: usize = 2 + TAG_BYTES;
+
 /// A sender rekeys after this many records,
 pub const REKEY_RECORDS: u64 = 1 << 16;
 /// or this many bytes of plaintext,
@@ -105,6 +108,39 @@ impl Transport {
         assert_eq!(sealed, Ok(ciphertext), "a record that fits was not sealed");
         self.outgoing.add(plaintext.len());
         Ok(())
+    }
+
+    /// Puts one record that holds `plaintext` at the front of `out` and returns its length. For
+    /// much data: nothing is allocated. `out` has room for [`RECORD_OVERHEAD`] more bytes than
+    /// the plaintext.
+    pub fn seal_into(&mut self, plaintext: &[u8], out: &mut [u8]) -> Result<usize, RecordError> {
+        let ciphertext = plaintext.len().saturating_add(TAG_BYTES);
+        let too_long = RecordError::TooLong(plaintext.len());
+        let length = u16::try_from(ciphertext).map_err(|_| too_long)?;
+        if self.outgoing.overused() {
+            return Err(RecordError::DidNotRekey);
+        }
+        let (head, rest) = out.split_first_chunk_mut().ok_or(too_long)?;
+        let record = rest.get_mut(..ciphertext).ok_or(too_long)?;
+        *head = length.to_be_bytes();
+        let sealed = self.noise.write_message(plaintext, record);
+        // The lengths are right and the nonce cannot run out before the key is overused.
+        assert_eq!(sealed, Ok(ciphertext), "a record that fits was not sealed");
+        self.outgoing.add(plaintext.len());
+        Ok(ciphertext.saturating_add(2))
+    }
+
+    /// Opens one whole record, without its length, and puts its plaintext at the front of `out`,
+    /// which is at least as long as the record. For a caller that keeps what it received itself:
+    /// not to be mixed with [`Self::push`]. After an error every later call fails too.
+    pub fn open_into(&mut self, record: &[u8], out: &mut [u8]) -> Result<usize, RecordError> {
+        if self.incoming.overused() {
+            return Err(RecordError::PeerDidNotRekey);
+        }
+        let opened = self.noise.read_message(record, out);
+        let length = opened.map_err(|_| RecordError::Tampered)?;
+        self.incoming.add(length);
+        Ok(length)
     }
 
     /// Takes received bytes. [`Self::open`] until it says that there is no more, and at most one

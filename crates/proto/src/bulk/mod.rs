@@ -1,0 +1,36 @@
+//! What travels on connections for files, and the bookkeeping of both ends. Pure: threads of the
+//! shell move the bytes, and keep here what they may trust.
+//!
+//! ```text
+//! receiver                                   whoever has the files
+//!   Open {content}                        ─▶
+//!                                         ◀─   Opened {revision, …}, or Refused
+//!   List {from}                           ─▶
+//!                                         ◀─   Page {entries} …
+//!   Want {first, count} …                 ─▶
+//!                                         ◀─   Group {number, bytes}, then these bytes and their
+//!                                              32 bytes of tree hash, as many records as it takes
+//! ```
+//!
+//! Every file is cut into groups of [`GROUP_BYTES`], and all groups of all files are numbered in
+//! the order of the manifest. A small file is one short group, so a single `Want` fetches hundreds
+//! of them without a round trip each; and any group may come from anybody who has it.
+
+mod manifest;
+mod name;
+mod plan;
+mod tree;
+mod wire;
+
+pub use manifest::{DEPTH_MAX, ENTRIES_MAX, Entry, Kind, Manifest, ManifestError, Piece};
+pub use name::{NAME_BYTES_MAX, fold, numbered, safe_name};
+pub use plan::Plan;
+pub use tree::{CHAIN_BYTES, chain, root};
+pub use wire::{
+    BulkError, Message, Open, Opened, PAGE_ENTRIES_MAX, Page, RefusedWhy, Revision, Want,
+};
+
+/// Bytes of a group: what is checked, recorded and fetched again as one. A power of two of BLAKE3
+/// chunks (1,024 bytes each), so that it is a subtree. Large enough that its record costs nothing,
+/// small enough that what a crash wastes does not count.
+pub const GROUP_BYTES: u64 = 1 << 20;

@@ -1,0 +1,357 @@
+//! Messages on connections for files: a type byte, then one CBOR map, in a record of their own.
+//! The bytes of a group follow its [`Message::Group`] in records that hold nothing else.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
+use super::{Entry, GROUP_BYTES};
+use crate::cbor::{self, CborError};
+use hallway_model::ContentId;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Entries in one page. A name takes up to 1,024 bytes and the rest of an entry 40, so that a
+/// sender also ends a page at [`Page::BYTES`].
+pub const PAGE_ENTRIES_MAX: usize = 1024;
+
+/// What one record carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// The first one, of the side that connected.
+    Open(Open),
+    /// The answer: here they are.
+    Opened(Opened),
+    /// The answer: no.
+    Refused(RefusedWhy),
+    /// Send entries of the manifest from this one on.
+    List(u32),
+    /// Some entries.
+    Page(Page),
+    /// Send groups.
+    Want(Want),
+    /// One group: so many of its bytes follow, and 32 bytes of hash.
+    Group {
+        /// Its number.
+        group: u64,
+        /// Its bytes.
+        bytes: u32,
+    },
+    /// This group cannot be sent: its file is not what it was.
+    Gone(u64),
+    /// Every later record of this direction is under the next key.
+    Rekey,
+    /// Of a later version; skipped.
+    Unknown(u8),
+}
+
+/// What a connection is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// The content.
+    #[serde(rename = "c")]
+    pub content: ContentId,
+    /// The side that connected is the one that has it, and answers requests.
+    #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+    pub serving: bool,
+    /// Bytes that the fetching side has, for the other side's information.
+    #[serde(rename = "s", default)]
+    pub have: u64,
+}
+
+/// What there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The same for as long as the manifest is.
+    #[serde(rename = "r")]
+    pub revision: Revision,
+    /// Entries of the manifest.
+    #[serde(rename = "e")]
+    pub entries: u32,
+}
+
+/// See [`super::Manifest::revision`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision(#[serde(with = "serde_bytes")] pub [u8; 16]);
+
+/// Why a connection is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedWhy {
+    /// Nothing of that is offered to the other side, or not now.
+    NotNow,
+    /// It can no longer be read.
+    Unreadable,
+    /// A reason of a later version.
+    Other(u8),
+}
+
+/// Some entries of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// The number of the first one.
+    #[serde(rename = "f")]
+    pub first: u32,
+    /// The entries, at most [`PAGE_ENTRIES_MAX`].
+    #[serde(rename = "e", deserialize_with = "bounded_entries")]
+    pub entries: Vec<Entry>,
+}
+
+impl Page {
+    /// Bytes of names after which a sender ends a page, so that it fits a record.
+    pub const BYTES: usize = 16 * 1024;
+}
+
+/// A run of groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Want {
+    /// The first of them.
+    #[serde(rename = "f")]
+    pub first: u64,
+    /// How many.
+    #[serde(rename = "n")]
+    pub count: u32,
+}
+
+/// What is wrong with what the other side sent. Always its fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BulkError {
+    /// A record without a type byte.
+    #[error("an empty record")]
+    Empty,
+    /// Not the CBOR that the type asks for.
+    #[error("message type {message}: {error}")]
+    Cbor {
+        /// The type byte.
+        message: u8,
+        /// What is wrong.
+        error: CborError,
+    },
+    /// A group longer than a group.
+    #[error("a group of {0} bytes")]
+    TooLong(u32),
+}
+
+const OPEN: u8 = 1;
+const OPENED: u8 = 2;
+const REFUSED: u8 = 3;
+const LIST: u8 = 4;
+const PAGE: u8 = 5;
+const WANT: u8 = 6;
+const GROUP: u8 = 7;
+const GONE: u8 = 8;
+const REKEY: u8 = 9;
+
+#[derive(Serialize, Deserialize)]
+struct NumberField {
+    #[serde(rename = "f")]
+    number: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EntryField {
+    #[serde(rename = "f")]
+    entry: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReasonField {
+    #[serde(rename = "r")]
+    reason: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GroupFields {
+    #[serde(rename = "f")]
+    group: u64,
+    #[serde(rename = "s")]
+    bytes: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NoFields {}
+
+impl Message {
+    /// Appends the message's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Open(open) => put(out, OPEN, open),
+            Self::Opened(opened) => put(out, OPENED, opened),
+            Self::Refused(why) => put(out, REFUSED, &ReasonField { reason: why.code() }),
+            Self::List(entry) => put(out, LIST, &EntryField { entry: *entry }),
+            Self::Page(page) => put(out, PAGE, page),
+            Self::Want(want) => put(out, WANT, want),
+            Self::Group { group, bytes } => {
+                let (group, bytes) = (*group, *bytes);
+                put(out, GROUP, &GroupFields { group, bytes });
+            }
+            Self::Gone(number) => put(out, GONE, &NumberField { number: *number }),
+            Self::Rekey => put(out, REKEY, &NoFields {}),
+            Self::Unknown(kind) => put(out, *kind, &NoFields {}),
+        }
+    }
+
+    /// Decodes one record's plaintext.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BulkError> {
+        let (&message, map) = bytes.split_first().ok_or(BulkError::Empty)?;
+        let decoded = match message {
+            OPEN => cbor::decode(map).map(Self::Open),
+            OPENED => cbor::decode(map).map(Self::Opened),
+            REFUSED => {
+                cbor::decode(map).map(|f: ReasonField| Self::Refused(RefusedWhy::of_code(f.reason)))
+            }
+            LIST => cbor::decode(map).map(|f: EntryField| Self::List(f.entry)),
+            PAGE => cbor::decode(map).map(Self::Page),
+            WANT => cbor::decode(map).map(Self::Want),
+            GROUP => {
+                let fields: Result<GroupFields, _> = cbor::decode(map);
+                if let Ok(GroupFields { bytes, .. }) = fields
+                    && u64::from(bytes) > GROUP_BYTES
+                {
+                    return Err(BulkError::TooLong(bytes));
+                }
+                fields.map(|GroupFields { group, bytes }| Self::Group { group, bytes })
+            }
+            GONE => cbor::decode(map).map(|f: NumberField| Self::Gone(f.number)),
+            REKEY => cbor::decode(map).map(|_: NoFields| Self::Rekey),
+            other => cbor::check(map).map(|()| Self::Unknown(other)),
+        };
+        decoded.map_err(|error| BulkError::Cbor { message, error })
+    }
+}
+
+fn put<T: Serialize>(out: &mut Vec<u8>, message: u8, fields: &T) {
+    out.push(message);
+    cbor::encode(fields, out);
+}
+
+impl RefusedWhy {
+    fn code(self) -> u8 {
+        match self {
+            Self::NotNow => 1,
+            Self::Unreadable => 2,
+            Self::Other(code) => code,
+        }
+    }
+
+    fn of_code(code: u8) -> Self {
+        match code {
+            1 => Self::NotNow,
+            2 => Self::Unreadable,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// Reads entries and stops at the limit, so that a list is never built before it is judged.
+fn bounded_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    struct Entries;
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<Entry>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {PAGE_ENTRIES_MAX} entries")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = seq.next_element()? {
+                if entries.len() >= PAGE_ENTRIES_MAX {
+                    return Err(serde::de::Error::custom("too many entries"));
+                }
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    deserializer.deserialize_seq(Entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry() -> Entry {
+        Entry {
+            parent: 0,
+            name: "x".into(),
+            kind: Kind::File,
+            bytes: 1 << 40,
+            modified_ms: 1_700_000_000_000,
+            executable: true,
+        }
+    }
+
+    fn page(entries: usize) -> Message {
+        let entries = vec![entry(); entries];
+        Message::Page(Page { first: 3, entries })
+    }
+
+    fn encoded(message: &Message) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let content = ContentId([7; 16]);
+        let revision = Revision([8; 16]);
+        let messages = [
+            Message::Open(Open {
+                content,
+                serving: false,
+                have: 0,
+            }),
+            Message::Open(Open {
+                content,
+                serving: true,
+                have: u64::MAX,
+            }),
+            Message::Opened(Opened {
+                revision,
+                entries: 9,
+            }),
+            Message::Refused(RefusedWhy::NotNow),
+            Message::Refused(RefusedWhy::Unreadable),
+            Message::Refused(RefusedWhy::Other(9)),
+            Message::List(u32::MAX),
+            page(0),
+            page(PAGE_ENTRIES_MAX),
+            Message::Want(Want {
+                first: u64::MAX,
+                count: 1,
+            }),
+            Message::Group {
+                group: 1,
+                bytes: 1 << 20,
+            },
+            Message::Gone(5),
+            Message::Rekey,
+            Message::Unknown(99),
+        ];
+        for message in messages {
+            assert_eq!(Message::decode(&encoded(&message)), Ok(message));
+        }
+    }
+
+    #[test]
+    fn what_is_over_a_limit_is_refused() {
+        let group = Message::Group {
+            group: 0,
+            bytes: (1 << 20) + 1,
+        };
+        let over = BulkError::TooLong((1 << 20) + 1);
+        assert_eq!(Message::decode(&encoded(&group)), Err(over));
+        let page = Message::decode(&encoded(&page(PAGE_ENTRIES_MAX + 1)));
+        assert!(matches!(page, Err(BulkError::Cbor { message: PAGE, .. })));
+        assert_eq!(Message::decode(&[]), Err(BulkError::Empty));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_a_panic(bytes: Vec<u8>) {
+            let _ = Message::decode(&bytes);
+        }
+    }
+}
