@@ -10,10 +10,13 @@
 pub const SAMPLE_RATE: u32 = 48_000;
 
 // Packets and the call that they belong to.
+mod adapt;
 pub mod media;
 pub mod packet;
 pub mod path;
+mod reception;
 pub mod replay;
+mod sender;
 pub mod sframe;
 
 // From packets to samples.

@@ -227,6 +227,11 @@ impl Opener {
         }
     }
 
+    /// The key id that packets for this opener have.
+    pub fn kid(&self) -> u64 {
+        self.keys.kid
+    }
+
     /// Opens a datagram in place and returns its plaintext. The header has been decoded before, to
     /// find this opener and to look for a replay.
     pub fn open<'a>(
