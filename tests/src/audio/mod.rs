@@ -4,9 +4,11 @@
 //! All hosts' devices hang on one clock, and one recording has what was said into every microphone
 //! and what came out of every speaker, sample for sample. What goes wrong is then the call's fault.
 
+mod call;
 mod score;
 mod speech;
 
+pub use call::{Call, current, talk, until_over, until_state};
 pub use score::{Lag, Score, ScoreError, lags, pesq, score};
 pub use speech::{Voice, speech};
 
@@ -31,9 +33,9 @@ pub const SAMPLE_RATE: u32 = 48_000;
 
 /// What PulseAudio's protocol calls a cookie has this length; some clients take no other.
 const COOKIE_BYTES: usize = 256;
-/// How far ahead of its clock the test may write and behind it read. Devices of the hosts ask for
-/// their own.
-const OWN_LATENCY: &str = "--latency-msec=20";
+/// How far ahead of the clock the test writes and behind it reads: so far that no load of the
+/// machine shows, which changes nothing of what is measured. The hosts' devices ask for their own.
+const OWN_LATENCY: &str = "--latency-msec=500";
 /// What PulseAudio says when all its devices are there.
 const READY: &str = "Daemon startup complete";
 /// Channels of a sink are at most 32 (PulseAudio's `PA_CHANNELS_MAX`), two for each host.
@@ -111,6 +113,35 @@ impl Rooms {
         devices
             .into_iter()
             .fold(plan, |plan, (option, name)| plan.arg(option).arg(&name))
+    }
+
+    /// Pulls out the microphone of a host.
+    #[track_caller]
+    pub fn unplug_microphone(&self, host: usize) {
+        let listed = self.pactl(&["list", "short", "modules"]);
+        let name = format!("source_name={} ", microphone(host));
+        let module = listed.lines().find(|line| line.contains(&name));
+        let index = module.and_then(|line| line.split_whitespace().next());
+        self.pactl(&["unload-module", index.expect("it is plugged in")]);
+    }
+
+    /// Plugs it in again.
+    #[track_caller]
+    pub fn plug_microphone(&self, host: usize) {
+        let module = microphone_module(host);
+        let words: Vec<&str> = module.split_whitespace().collect();
+        self.pactl(&[&["load-module"], words.as_slice()].concat());
+    }
+
+    #[track_caller]
+    fn pactl(&self, args: &[&str]) -> String {
+        let mut command = mortal("pactl");
+        command.args(args);
+        surround(&mut command, self.folder.path());
+        let output = command.output();
+        let output = output.unwrap_or_else(|e| panic!("pactl: {e}: apt-get install {PACKAGES}"));
+        assert!(output.status.success(), "pactl {args:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into()
     }
 
     /// Says something into the microphone of a host. It ends by itself, or with the value.
@@ -305,16 +336,10 @@ fn modules(folder: &Path, hosts: usize) -> Vec<String> {
         channels.len(),
         channels.join(",")
     )];
-    let part = |kind: &str, name: String, of: &str, channel: usize| {
-        format!(
-            "module-remap-{kind} {kind}_name={name} {kind}_properties=device.description={name} \
-             master={of} channels=1 channel_map=mono master_channel_map=aux{channel} remix=no"
-        )
-    };
     for host in 0..hosts {
-        modules.push(part("sink", mouth(host), "air", said(host)));
-        modules.push(part("sink", speaker(host), "air", heard(host)));
-        modules.push(part("source", microphone(host), "air.monitor", said(host)));
+        modules.push(part("sink", &mouth(host), "air", said(host)));
+        modules.push(part("sink", &speaker(host), "air", heard(host)));
+        modules.push(microphone_module(host));
     }
     modules.push(format!(
         "module-native-protocol-unix auth-anonymous=1 auth-cookie={} socket={}",
@@ -323,6 +348,18 @@ fn modules(folder: &Path, hosts: usize) -> Vec<String> {
     ));
     let with_option = |module| ["-L".into(), module];
     modules.into_iter().flat_map(with_option).collect()
+}
+
+fn microphone_module(host: usize) -> String {
+    part("source", &microphone(host), "air.monitor", said(host))
+}
+
+/// A device that is one channel of another.
+fn part(kind: &str, name: &str, of: &str, channel: usize) -> String {
+    format!(
+        "module-remap-{kind} {kind}_name={name} {kind}_properties=device.description={name} \
+         master={of} channels=1 channel_map=mono master_channel_map=aux{channel} remix=no"
+    )
 }
 
 fn socket(folder: &Path) -> PathBuf {
