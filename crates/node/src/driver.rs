@@ -1,6 +1,8 @@
 //! The one loop that joins the pure engine to sockets, disk, discovery and faces.
 
 use crate::arithmetic::{ConnectError, Handshaker};
+use crate::audio::Devices;
+use crate::calls::{Calls, Report};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::dial::{self, Reached};
@@ -39,6 +41,7 @@ pub(crate) struct Sources {
     pub(crate) loaded: mpsc::UnboundedReceiver<Input>,
     pub(crate) stored: mpsc::UnboundedReceiver<Completion>,
     pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) reports: mpsc::UnboundedReceiver<Report>,
     pub(crate) discovery: Option<Discovery>,
     pub(crate) links: Links,
     pub(crate) stop: watch::Receiver<bool>,
@@ -62,6 +65,8 @@ pub(crate) struct Driver {
     pub(crate) connections: HashMap<ConnId, Connection>,
     pub(crate) dials: HashMap<DialId, AbortHandle>,
     pub(crate) answers: HashMap<CommandId, oneshot::Sender<Result<Answer, Refusal>>>,
+    pub(crate) calls: Calls,
+    pub(crate) devices: Devices,
     pub(crate) last_id: u64,
     pub(crate) trouble: BTreeMap<&'static str, String>,
 }
@@ -86,6 +91,8 @@ impl Driver {
                 Some(completion) = sources.stored.recv() => self.handle_stored(completion),
                 Some(input) = sources.inputs.recv(), if disk_free => self.handle(input),
                 Some(request) = sources.requests.recv() => self.handle_request(request),
+                Some(report) = sources.reports.recv() => self.handle_report(report),
+                () = self.devices.changed() => self.calls.devices_chosen(),
                 Some(incoming) = sources.incoming.recv() => self.handle_incoming(incoming),
                 Some((dial, outcome)) = sources.dialled.recv() => self.handle_dialled(dial, outcome),
                 Some(input) = sources.loaded.recv() => self.handle(input),
@@ -137,6 +144,14 @@ impl Driver {
         let command = CommandId(self.next_id());
         self.answers.insert(command, request.answer);
         self.handle(Input::Command(command, request.command));
+    }
+
+    /// The voice thread tells something.
+    fn handle_report(&mut self, report: Report) {
+        match report {
+            Report::Input(input) => self.handle(input),
+            Report::Event(kind) => self.tell(News::Event(kind)),
+        }
     }
 
     fn handle_stored(&mut self, completion: Completion) {
@@ -287,11 +302,12 @@ impl Driver {
                 } => {
                     self.load_outbox(peer, after_seq, limit);
                 }
-                // Nothing carries sound in this build.
-                Output::StartMedia { .. }
-                | Output::MediaCandidates(..)
-                | Output::SetMedia { .. }
-                | Output::StopMedia(_) => {}
+                Output::StartMedia { call, plan } => self.calls.start(call, plan),
+                Output::MediaCandidates(call, candidates) => {
+                    self.calls.candidates(call, candidates);
+                }
+                Output::SetMedia { call, muted, held } => self.calls.set(call, muted, held),
+                Output::StopMedia(call) => self.calls.stop(call),
                 Output::Files(_) => {}
                 Output::Event(kind) => {
                     // In a flood of strangers our contacts come first.

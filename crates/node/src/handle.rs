@@ -1,5 +1,6 @@
 //! The one way into a running node: ask, listen, read history.
 
+use crate::audio::Devices;
 use hallway_model::{Answer, Command, Event, Refusal};
 use hallway_store::Reader;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub struct Handle {
     pub(crate) requests: mpsc::Sender<Request>,
     pub(crate) events: broadcast::Sender<Arc<Event>>,
     pub(crate) reader: Reader,
+    pub(crate) devices: Devices,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) stopped: watch::Receiver<bool>,
 }
@@ -52,6 +54,11 @@ impl Handle {
     /// History and search. Its calls read the disk: run them off the reactor.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// The sound devices. Its calls ask the system: run them off the reactor.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     /// Asks the node to say goodbye and stop.

@@ -144,6 +144,11 @@ impl Home {
         self.path.join("config.toml")
     }
 
+    /// Which sound devices were chosen.
+    pub fn devices(&self) -> PathBuf {
+        self.path.join("devices.json")
+    }
+
     /// The socket of the local API: `api.sock` in the data directory, or where its path is too
     /// long for a socket, `/tmp/hallway-UID/HASH.sock`. It depends on nothing but the data
     /// directory and the user: a node started by systemd and a command in a bare shell have

@@ -3,6 +3,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod arithmetic;
+pub mod audio;
+mod calls;
 mod clock;
 pub mod config;
 mod connection;

@@ -1,12 +1,13 @@
 //! Connections that come in: admission, handshake, and the report to the driver.
 
 use crate::arithmetic::{ConnectError, Handshaker};
+use crate::calls;
 use crate::clock::Clock;
 use crate::dial::tune;
 use hallway_proto::handshake::{Admission, Established};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -29,8 +30,15 @@ pub(crate) enum Incoming {
     Failed(&'static str),
 }
 
-/// Binds TCP on every address, on `wanted` or the next free port; 0 takes any.
-pub(crate) fn bind(wanted: u16) -> io::Result<(Vec<TcpListener>, u16)> {
+/// What a node is reached at: the same port for TCP and UDP, in both families.
+pub(crate) struct Bound {
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) voice: Vec<UdpSocket>,
+    pub(crate) port: u16,
+}
+
+/// Binds every address, on `wanted` or the next free port.
+pub(crate) fn bind(wanted: u16) -> io::Result<Bound> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for offset in 0..=PORTS_TRIED {
         let Some(port) = wanted.checked_add(offset) else {
@@ -46,7 +54,7 @@ pub(crate) fn bind(wanted: u16) -> io::Result<(Vec<TcpListener>, u16)> {
 }
 
 /// Binds both families where the system has them.
-pub(crate) fn bind_exactly(port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
+pub(crate) fn bind_exactly(port: u16) -> io::Result<Bound> {
     let v4 = listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
     let port = match &v4 {
         Ok(listener) => listener.local_addr()?.port(),
@@ -65,7 +73,13 @@ pub(crate) fn bind_exactly(port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
         (v4, v6) => {
             let listeners: Vec<_> = [v4, v6].into_iter().flatten().collect();
             let port = listeners[0].local_addr()?.port();
-            Ok((listeners, port))
+            let addresses = listeners.iter().map(TcpListener::local_addr);
+            let voice = addresses.map(|address| calls::bind(address?));
+            Ok(Bound {
+                voice: voice.collect::<io::Result<_>>()?,
+                listeners,
+                port,
+            })
         }
     }
 }

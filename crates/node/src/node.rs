@@ -1,6 +1,7 @@
 //! Starting a node: everything it needs, in order, and how each step can fail.
 
 use crate::arithmetic::Handshaker;
+use crate::audio::{Devices, Source};
 use crate::clock::Clock;
 use crate::config::Address;
 use crate::discovery::Discovery;
@@ -10,7 +11,7 @@ use crate::handle::{EVENT_BACKLOG, Handle};
 use crate::home::{Home, Lock};
 use crate::keys::Secrets;
 use crate::links::Links;
-use crate::{listener, publisher};
+use crate::{calls, listener, publisher};
 use hallway_model::{Name, PORT_DEFAULT, PeerId, Relation, StorageFault, Write};
 use hallway_proto::handshake::{Admission, LocalKeys, Policy};
 use hallway_proto::io::Input;
@@ -55,6 +56,8 @@ pub struct NodeConfig {
     pub read_receipts: bool,
     /// Take everybody as a contact at once.
     pub accept_all: bool,
+    /// Where the sound of calls comes from and goes to.
+    pub sound: Source,
     /// Keep messages on disk. Without it they live only in events, and those that wait for a
     /// peer only in memory, up to a window of them: for measurements.
     pub keep_history: bool,
@@ -115,7 +118,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         &config.device,
         secrets.created,
     ));
-    let (listeners, port) = match config.port {
+    let bound = match config.port {
         Some(port) => {
             listener::bind_exactly(port).map_err(|error| StartError::Port { port, error })
         }
@@ -124,6 +127,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
             error,
         }),
     }?;
+    let port = bound.port;
     let fast_aes = has_fast_aes();
     let handshaker = Handshaker::new(
         keys.clone(),
@@ -175,7 +179,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     tokio::spawn(publishing);
     let admission = Arc::new(Mutex::new(Admission::new()));
     let mut accepting = tokio::task::JoinSet::new();
-    for listener in listeners {
+    for listener in bound.listeners {
         let admission = admission.clone();
         let (handshaker, incoming_tx) = (handshaker.clone(), incoming_tx.clone());
         accepting.spawn(listener::accept(
@@ -186,6 +190,10 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
             incoming_tx,
         ));
     }
+    let devices = Devices::new(config.sound, config.home.devices());
+    let (reports_tx, reports) = mpsc::unbounded_channel();
+    let sockets = calls::Sockets::new(bound.voice);
+    let calls = calls::Calls::new(sockets, devices.sound().clone(), clock, reports_tx);
     let links = Links::open()?;
     let mut discovery = match config.mdns {
         true => Some(Discovery::start(
@@ -221,6 +229,8 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         connections: HashMap::new(),
         dials: HashMap::new(),
         answers: HashMap::new(),
+        calls,
+        devices: devices.clone(),
         last_id: 0,
         trouble: BTreeMap::new(),
     };
@@ -231,6 +241,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         loaded,
         stored,
         requests,
+        reports,
         discovery,
         links,
         stop,
@@ -252,6 +263,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         requests: requests_tx,
         events,
         reader,
+        devices,
         stop: stop_tx,
         stopped,
     })
