@@ -8,14 +8,14 @@
 
 use hallway_tests::audio::{Rooms, Voice, score, speech};
 use hallway_tests::lab::{Lan, Line};
-use hallway_tests::lan_tests;
+use hallway_tests::room_tests;
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-lan_tests![
+room_tests![
     a_microphone_hears_what_is_said_there_and_nothing_else,
     the_delay_is_measured_to_the_sample,
     a_passage_over_a_wire_is_measured,

@@ -13,7 +13,7 @@ pub use score::{Lag, Score, ScoreError, lags, pesq, score};
 pub use speech::{Voice, speech};
 
 use crate::host::{PATIENCE, Plan};
-use crate::lab::{Namespace, Process, mortal};
+use crate::lab::{LabError, Namespace, Process, mortal, tool};
 use std::fs::{self, DirBuilder, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -25,7 +25,9 @@ use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Debian packages with the programs a room calls, as its failures name them.
+/// The programs a room calls,
+const PROGRAMS: [&str; 6] = ["pulseaudio", "pacat", "parec", "pactl", "espeak-ng", "sox"];
+/// and the Debian packages they are in.
 pub const PACKAGES: &str = "pulseaudio pulseaudio-utils espeak-ng sox";
 
 /// Samples a second of everything here.
@@ -42,6 +44,30 @@ const READY: &str = "Daemon startup complete";
 const HOSTS_MAX: usize = 16;
 /// A clock that is late makes sound break up. Where the system allows, it runs before all else.
 const PRIORITY: &str = "50";
+
+/// Makes the `main` of a test program out of test functions that use [`Rooms`]. They are reported
+/// as those of [`crate::lan_tests`] are where they cannot run.
+#[macro_export]
+macro_rules! room_tests {
+    ($($test:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            let tests = [$((stringify!($test), $test as fn())),+];
+            $crate::lab::main_with($crate::audio::installed, tests)
+        }
+    };
+}
+
+/// Whether the programs of a room are there.
+pub fn installed() -> Result<(), LabError> {
+    let missing = |program: &&&str| tool(program).arg("--version").output().is_err();
+    match PROGRAMS.iter().find(missing) {
+        None => Ok(()),
+        Some(program) => Err(LabError::Missing {
+            program: (*program).into(),
+            packages: PACKAGES,
+        }),
+    }
+}
 
 /// A room for each host, with a microphone that hears what the test says into it and a speaker.
 /// Dropping it ends all.

@@ -17,11 +17,23 @@ const THREADS: usize = 2;
 /// allows neither, or lacks a program, they are reported as ignored with the reason; with
 /// `CI=true` they fail.
 pub fn main(tests: impl IntoIterator<Item = (&'static str, fn())>) -> ExitCode {
+    main_with(|| Ok(()), tests)
+}
+
+/// As [`main`], for tests that need more than a network; see [`crate::room_tests`].
+pub fn main_with(
+    more: fn() -> Result<(), LabError>,
+    tests: impl IntoIterator<Item = (&'static str, fn())>,
+) -> ExitCode {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(THREADS);
-    let possible = if args.list { Ok(()) } else { prepare() };
+    let possible = if args.list {
+        Ok(())
+    } else {
+        prepare().and_then(|()| more())
+    };
     if let Err(reason) = &possible {
-        eprintln!("These tests cannot build a network here. {reason}");
+        eprintln!("These tests cannot be run here. {reason}");
         if env::var("CI").is_ok_and(|ci| ci == "true") {
             eprintln!("CI=true, so that is a failure.");
             return ExitCode::FAILURE;

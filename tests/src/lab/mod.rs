@@ -11,12 +11,12 @@ mod process;
 mod switch;
 mod wire;
 
-pub use harness::main;
+pub use harness::{main, main_with};
 pub use process::Process;
 pub use switch::Port;
 pub use wire::{Bursts, Jitter, Line, Rate, Stalls, Tally, Wire};
 
-pub(crate) use namespace::Namespace;
+pub(crate) use namespace::{Namespace, tool};
 pub(crate) use process::mortal;
 
 use std::collections::BTreeMap;
@@ -39,8 +39,13 @@ const RATE_BURST_BYTES: u32 = 65_536;
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// A program is not installed.
-    #[error("{0} is not installed: apt-get install {PACKAGES}")]
-    Missing(String),
+    #[error("{program} is not installed: apt-get install {packages}")]
+    Missing {
+        /// Which.
+        program: String,
+        /// The Debian packages that have it and its like.
+        packages: &'static str,
+    },
     /// A program could not be started for another reason, or the kernel refused a call.
     #[error("{0}: {1}")]
     Io(String, std::io::Error),

@@ -1,6 +1,6 @@
 //! One network namespace, and how to get inside.
 
-use super::LabError;
+use super::{LabError, PACKAGES};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
@@ -125,7 +125,7 @@ static SPAWNER: LazyLock<Sender<Job>> = LazyLock::new(|| {
 });
 
 /// A program of the system. Those for administrators are not on every user's path.
-pub(super) fn tool(program: &str) -> Command {
+pub(crate) fn tool(program: &str) -> Command {
     let mut command = Command::new(program);
     let path = env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin:/usr/bin:/bin"));
@@ -134,7 +134,10 @@ pub(super) fn tool(program: &str) -> Command {
 
 pub(super) fn cannot_start(program: &str, error: io::Error) -> LabError {
     if error.kind() == io::ErrorKind::NotFound {
-        LabError::Missing(program.into())
+        LabError::Missing {
+            program: program.into(),
+            packages: PACKAGES,
+        }
     } else {
         LabError::Io(program.into(), error)
     }
