@@ -100,6 +100,7 @@ async fn start(folder: &Path, name: &str, keep_history: bool) -> anyhow::Result<
         peers: Vec::new(),
         read_receipts: true,
         accept_all: true,
+        auto_answer: false,
         sound: hallway_node::audio::Source::default(),
         keep_history,
         version: env!("CARGO_PKG_VERSION"),

@@ -56,6 +56,8 @@ pub struct NodeConfig {
     pub read_receipts: bool,
     /// Take everybody as a contact at once.
     pub accept_all: bool,
+    /// Answer every call at once: for test contacts.
+    pub auto_answer: bool,
     /// Where the sound of calls comes from and goes to.
     pub sound: Source,
     /// Keep messages on disk. Without it they live only in events, and those that wait for a
@@ -151,6 +153,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         fast_aes,
         read_receipts: config.read_receipts,
         accept_all: config.accept_all,
+        auto_answer: config.auto_answer,
     };
     let engine = hallway_proto::Engine::new(engine_config, snapshot, seed, clock.now());
 

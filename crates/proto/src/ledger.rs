@@ -17,6 +17,8 @@ pub(crate) enum Then {
         /// The peer as they were before they became a contact by it.
         before: Option<Box<Before>>,
     },
+    /// The record of a call of ours is safe. When refused it is written again later.
+    Recorded { message: Box<Message> },
     /// A message of a peer is safe.
     Received { message: Box<Message>, conn: ConnId },
     /// A change the user asked for is safe.
@@ -139,6 +141,7 @@ mod tests {
             Then::Set { command } => command.0,
             Then::Noted { .. }
             | Then::Sent { .. }
+            | Then::Recorded { .. }
             | Then::Received { .. }
             | Then::Changed { .. }
             | Then::Forgotten { .. }

@@ -48,6 +48,25 @@ pub const CLONE_REPLACEMENTS: u32 = 3;
 /// See [`CLONE_REPLACEMENTS`].
 pub const CLONE_WINDOW: Duration = Duration::from_secs(60);
 
+/// Calls at once, ringing or answered: one is talked in, and nobody keeps track of more on hold.
+pub const CALLS_MAX: usize = 4;
+/// A call that nobody answers is over after this: some ten rings of a telephone.
+pub const RING_FOR: Duration = Duration::from_secs(45);
+/// The side that is called rings for so much longer, since the caller ends it.
+pub const RING_GRACE: Duration = Duration::from_secs(5);
+/// How long a caller looks for somebody who has no session: two rounds of dials.
+pub const CALL_REACH_WITHIN: Duration = Duration::from_secs(8);
+/// A node that has a ring says so at once; one that has not by then knows of no calls, or does
+/// not let us ring.
+pub const RING_HEARD_WITHIN: Duration = Duration::from_secs(5);
+/// A call ends when there was neither a session nor a packet of the peer for so long. A silent
+/// session is noticed after 8 s, which makes 20 s after the last sign of life.
+pub const CALL_LOST_AFTER: Duration = Duration::from_secs(12);
+/// Calls that are over and still known by their id: more than a peer that comes back late asks for.
+pub const CALLS_REMEMBERED: usize = 64;
+/// Records of calls that wait for a disk that takes nothing.
+pub const RECORDS_WAITING_MAX: usize = 64;
+
 /// A lost session is told to people only after this, so that a short break does not flap.
 pub const LOSS_GRACE: Duration = Duration::from_millis(1500);
 /// Typing is shown for so long after the last word of it.

@@ -63,6 +63,8 @@ pub(crate) struct Session {
     pub(crate) read_by_them: u64,
     /// The last message or typing either way.
     pub(crate) active_at: Option<Instant>,
+    /// A call rings or runs.
+    pub(crate) in_call: bool,
     /// When to replace it by a fresh handshake.
     pub(crate) renew_at: Instant,
     transport: Transport,
@@ -109,6 +111,7 @@ impl Session {
             read: None,
             read_by_them: 0,
             active_at: None,
+            in_call: false,
             renew_at: now + SESSION_LIFETIME,
             transport,
             outgoing: Vec::new(),
@@ -226,7 +229,7 @@ impl Session {
         let active = self
             .active_at
             .is_some_and(|at| self.heard_at - at < ACTIVE_FOR);
-        let (silence, answer) = if active {
+        let (silence, answer) = if active || self.in_call {
             (PING_AFTER_ACTIVE, PONG_WITHIN_ACTIVE)
         } else {
             (PING_AFTER_IDLE, PONG_WITHIN_IDLE)

@@ -104,6 +104,8 @@ pub struct Options {
     pub fast_aes: bool,
     /// Takes everybody as a contact.
     pub accept_all: bool,
+    /// Answers every call at once.
+    pub auto_answer: bool,
     /// Tells what was read.
     pub read_receipts: bool,
 }
@@ -224,6 +226,7 @@ impl World {
                 statics: Vec::new(),
                 fast_aes: false,
                 accept_all: false,
+                auto_answer: false,
                 read_receipts: true,
             },
             life: 0,

@@ -44,6 +44,7 @@ impl TestNode {
             peers: Vec::new(),
             read_receipts: true,
             accept_all: false,
+            auto_answer: false,
             sound: hallway_node::audio::Source::default(),
             keep_history: true,
             version: "0",

@@ -36,6 +36,7 @@ pub(super) async fn echo(cx: &Context<'_>, network: NetworkArgs) -> Result {
     let config = NodeConfig {
         name: Name::new(NAME).map_err(anyhow::Error::from)?,
         accept_all: true,
+        auto_answer: true,
         sound: hallway_node::audio::Source::Parrot,
         ..node_config(lock, secrets, config, &network)
     };

@@ -82,6 +82,7 @@ pub(super) fn node_config(
         peers: config.peers,
         read_receipts: config.read_receipts,
         accept_all: false,
+        auto_answer: false,
         sound: hallway_node::audio::Source::default(),
         keep_history: true,
         version: env!("CARGO_PKG_VERSION"),

@@ -74,15 +74,12 @@ impl Engine {
                 let detail = "this version has no files yet";
                 Err(Refusal::new(Problem::NoSuchTransfer, detail))
             }
-            Command::Calls => Ok(Some(Answer::Calls(Vec::new()))),
-            Command::Call(_)
-            | Command::Answer(_)
-            | Command::HangUp(_)
-            | Command::Mute { .. }
-            | Command::Hold { .. } => {
-                let detail = "this version has no calls yet";
-                Err(Refusal::new(Problem::NoSuchCall, detail))
-            }
+            Command::Calls => Ok(Some(Answer::Calls(self.call_views(now)))),
+            Command::Call(peer) => self.call(peer, now).map(Some),
+            Command::Answer(call) => self.answer_call(call, now).map(Some),
+            Command::HangUp(call) => self.hang_up(call, now).map(Some),
+            Command::Mute { call, on } => self.mute(call, on, now).map(Some),
+            Command::Hold { call, on } => self.hold(call, on, now).map(Some),
         };
         match done {
             Ok(Some(answer)) => self.reply(command, answer),
@@ -382,6 +379,7 @@ impl Engine {
             record.blocked = true;
             record.request_messages = 0;
         })?;
+        self.drop_call(peer, now);
         if let Some(session) = self.directory.take_session(&peer) {
             self.close(session.conn);
         }
@@ -423,6 +421,9 @@ impl Engine {
         let entry = self.directory.get_mut(&peer);
         let entry = entry.ok_or_else(|| unknown(&peer))?;
         may_change(entry)?;
+        self.drop_call(peer, now);
+        let entry = self.directory.get_mut(&peer);
+        let entry = entry.ok_or_else(|| unknown(&peer))?;
         entry.forgetting = true;
         if let Some(dial) = entry.dialer.dialing() {
             entry.dialer.handle_connected();
@@ -514,7 +515,7 @@ impl Engine {
 }
 
 /// Whether this peer stays.
-fn may_change(entry: &Entry) -> Result<(), Refusal> {
+pub(super) fn may_change(entry: &Entry) -> Result<(), Refusal> {
     if entry.forgetting {
         let detail = format!("{} is just being forgotten; try again", entry.name());
         return Err(Refusal::new(Problem::NoSuchPeer, detail));
@@ -523,7 +524,7 @@ fn may_change(entry: &Entry) -> Result<(), Refusal> {
 }
 
 /// Whether messages to this peer may go out.
-fn may_send(entry: &Entry) -> Result<(), Refusal> {
+pub(super) fn may_send(entry: &Entry) -> Result<(), Refusal> {
     let name = entry.name();
     if entry.record.blocked {
         let tag = entry.record.id.tag();
@@ -553,7 +554,7 @@ fn may_send(entry: &Entry) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn oneself() -> Refusal {
+pub(super) fn oneself() -> Refusal {
     Refusal::new(Problem::Oneself, "that is this node itself")
 }
 

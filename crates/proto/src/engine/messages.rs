@@ -152,6 +152,10 @@ impl Engine {
                     let outcome = added.next();
                     self.handle_sent_stored(*message, command, outcome, now);
                 }
+                Then::Recorded { message } => {
+                    self.handle_recorded(&message);
+                    self.handle_own_stored(*message, added.next(), now);
+                }
                 Then::Received { message, conn } => {
                     let outcome = added.next();
                     self.handle_received_stored(message, conn, outcome, now);
@@ -186,10 +190,22 @@ impl Engine {
         added: Option<&Added>,
         now: Now,
     ) {
-        let hallway_model::ConversationId::Peer(peer) = message.conversation else {
-            return;
-        };
         let id = message.id;
+        if let Some(peer) = self.handle_own_stored(message, added, now) {
+            self.sent.push((command, peer, id));
+        }
+    }
+
+    /// A message of ours is on disk: out with it. Returns whom it is for.
+    fn handle_own_stored(
+        &mut self,
+        message: Message,
+        added: Option<&Added>,
+        now: Now,
+    ) -> Option<PeerId> {
+        let hallway_model::ConversationId::Peer(peer) = message.conversation else {
+            return None;
+        };
         if let Some(entry) = self.directory.get_mut(&peer) {
             match added {
                 Some(Added::New { change }) => {
@@ -204,7 +220,7 @@ impl Engine {
             }
         }
         self.settle(peer, now);
-        self.sent.push((command, peer, id));
+        Some(peer)
     }
 
     fn handle_received_stored(
@@ -297,6 +313,7 @@ impl Engine {
                     let detail = format!("nothing was sent: {fault}");
                     self.refuse(command, Refusal::new(Problem::Storage, detail));
                 }
+                Then::Recorded { message } => self.handle_unrecorded(&message, now),
                 Then::Received { message, conn } => {
                     self.hold_for_storage(message.author, conn, now);
                 }

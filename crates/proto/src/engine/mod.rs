@@ -3,8 +3,10 @@
 //! After every [`Engine::handle`] the shell drains [`Engine::poll_output`] and then waits until
 //! [`Engine::poll_timeout`]. The engine only routes; each concern has a type of its own.
 
+mod calls;
 mod commands;
 mod messages;
+mod records;
 mod sessions;
 
 use crate::directory::{Directory, Entry};
@@ -37,6 +39,8 @@ pub struct Config {
     pub read_receipts: bool,
     /// Take everybody as a contact at once: for test contacts and bots.
     pub accept_all: bool,
+    /// Answer every call at once: for test contacts.
+    pub auto_answer: bool,
 }
 
 /// The sans-IO engine of one node.
@@ -63,6 +67,8 @@ pub struct Engine {
     noticed: BTreeMap<&'static str, Instant>,
     collisions_told: BTreeSet<(PeerId, PeerId)>,
     rng: ChaCha20Rng,
+    calls: calls::Calls,
+    records: records::Records,
     stopping: bool,
 }
 
@@ -108,6 +114,7 @@ impl Engine {
             Some("busy") => Status::Busy,
             _ => Status::Available,
         };
+        let records = records::Records::restored(setting(records::SETTING));
         let mut engine = Self {
             config,
             name,
@@ -127,6 +134,8 @@ impl Engine {
             noticed: BTreeMap::new(),
             collisions_told: BTreeSet::new(),
             rng: ChaCha20Rng::from_seed(seed),
+            calls: calls::Calls::default(),
+            records,
             stopping: false,
         };
         engine
@@ -139,6 +148,7 @@ impl Engine {
             }
             engine.settle(peer, now);
         }
+        engine.record_interrupted(now);
         engine
     }
 
@@ -189,11 +199,15 @@ impl Engine {
                 self.schedule(peer, now);
             }
             Input::Links(addresses) => self.handle_links(addresses, now),
-            Input::MediaDevices { .. }
-            | Input::MediaHeard(_)
-            | Input::MediaSilent(_)
-            | Input::MediaStats(..)
-            | Input::MediaFailed(..) => {}
+            Input::MediaDevices {
+                call,
+                microphone,
+                speaker,
+            } => self.handle_devices(call, microphone, speaker, now),
+            Input::MediaHeard(call) => self.handle_heard(call, true, now),
+            Input::MediaSilent(call) => self.handle_heard(call, false, now),
+            Input::MediaStats(call, stats) => self.handle_stats(call, *stats, now),
+            Input::MediaFailed(call, why) => self.handle_media_failed(call, why, now),
             Input::Files(..) => {}
             Input::Timeout => self.handle_timeout(now),
             Input::Shutdown => self.handle_shutdown(now),
@@ -265,6 +279,7 @@ impl Engine {
                 self.dial(Purpose::Peer(peer), Some(peer), addresses, now);
             }
         }
+        self.tend_call(peer, now);
         self.pump(peer, now);
         self.tell_presence(peer, now);
         self.schedule(peer, now);
@@ -440,6 +455,7 @@ impl Engine {
             });
         }
         self.attend_session(peer, now);
+        self.attend_call(peer, now);
         if let Some(entry) = self.directory.get_mut(&peer)
             && entry.save_at.is_some_and(|at| at <= now.mono)
         {
@@ -449,6 +465,7 @@ impl Engine {
                 self.note_acked(peer, acked);
             }
             self.update(peer);
+            self.write_records(peer, now);
         }
     }
 
@@ -457,6 +474,7 @@ impl Engine {
         let stopping = self.stopping;
         let renewal = self.renewal_deadline(&peer);
         let idle = self.idle_deadline(&peer);
+        let call = self.calls.deadline(&peer);
         let Some(entry) = self.directory.get_mut(&peer) else {
             return;
         };
@@ -479,6 +497,7 @@ impl Engine {
             session.and_then(|session| session.storage_retry_at),
             renewal,
             idle,
+            call,
             dial,
             entry.typing_until,
             entry.lost_at.map(|at| at + LOSS_GRACE),

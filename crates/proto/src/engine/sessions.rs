@@ -239,13 +239,12 @@ impl Engine {
             Frame::Ping(_) | Frame::Pong(_) | Frame::Rekey => {
                 unreachable!("the session deals with these itself")
             }
-            Frame::Ring(_)
-            | Frame::Ringing(_)
-            | Frame::Accept(_)
-            | Frame::CallState(_)
-            | Frame::CallEnd(..)
-            | Frame::Transfer(_)
-            | Frame::Unknown(_) => self.count("unknown_frames"),
+            Frame::Ring(offer) => self.handle_ring(peer, offer, now),
+            Frame::Ringing(ringing) => self.handle_ringing(peer, ringing, now),
+            Frame::Accept(offer) => self.handle_accept(peer, offer, now),
+            Frame::CallState(standing) => self.handle_standing(peer, standing, now),
+            Frame::CallEnd(call, reason) => self.handle_call_end(peer, call, reason, now),
+            Frame::Transfer(_) | Frame::Unknown(_) => self.count("unknown_frames"),
         }
         Ok(())
     }
@@ -286,6 +285,9 @@ impl Engine {
         }
         if first || renamed {
             self.look_for_collision(peer, now);
+        }
+        if first {
+            self.present_call(peer, now);
         }
     }
 
@@ -479,6 +481,7 @@ impl Engine {
     }
 
     pub(super) fn handle_shutdown(&mut self, now: Now) {
+        self.stop_calls(now);
         self.stopping = true;
         for dial in std::mem::take(&mut self.dials).into_keys() {
             self.outputs.push_back(Output::CancelDial(dial));

@@ -1,6 +1,9 @@
 //! The engine from outside, where a whole simulation would say no more.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod calls;
+mod party;
+
 use hallway_model::{Name, Now, Snapshot, WallTime};
 use hallway_proto::handshake::{
     Entropy, Established, Handshake, LocalKeys, Policy, Purpose, Step, Suite,
@@ -57,6 +60,7 @@ fn outcome_of(purpose: Purpose) -> (usize, Vec<Output>) {
         fast_aes: false,
         read_receipts: true,
         accept_all: true,
+        auto_answer: false,
     };
     let now = Now::default();
     let mut engine = Engine::new(config, Snapshot::default(), [9; 32], now);
