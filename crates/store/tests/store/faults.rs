@@ -245,22 +245,21 @@ fn fill_the_disk(folder: &Path) {
     let path = folder.join("hallway.db");
     let (mut writer, reader) = open(&path, &key()).unwrap();
     let mut seq = 0;
-    let fault = loop {
-        let group: Vec<Write> = (1..=20)
-            .map(|n| write(&"long 字 ".repeat(50), seq + n))
-            .collect();
-        match writer.commit(&[&group]) {
-            Ok(_) => seq += 20,
-            Err(fault) => break fault,
-        }
-    };
-    assert_eq!(fault, StorageFault::Full);
-    assert!(seq > 0);
-    assert_eq!(messages_of(&reader), (1..=seq).collect::<Vec<_>>());
-    assert_eq!(
-        writer.commit(&[&[write("more", seq + 1)]]),
-        Err(StorageFault::Full)
-    );
+    // Where there is no room for many there may be some for one.
+    for count in [20, 1] {
+        let fault = loop {
+            let group: Vec<Write> = (1..=count)
+                .map(|n| write(&"long 字 ".repeat(50), seq + n))
+                .collect();
+            match writer.commit(&[&group]) {
+                Ok(_) => seq += count,
+                Err(fault) => break fault,
+            }
+        };
+        assert_eq!(fault, StorageFault::Full);
+        assert!(seq > 0);
+        assert_eq!(messages_of(&reader), (1..=seq).collect::<Vec<_>>());
+    }
     std::fs::remove_file(folder.join("ballast")).unwrap();
     writer.commit(&[&[write("room again", seq + 1)]]).unwrap();
     drop((writer, reader));
