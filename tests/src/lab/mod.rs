@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use switch::Policy;
 
 /// Debian packages with the programs the lab calls, as its error messages name them.
@@ -32,6 +33,8 @@ pub const PACKAGES: &str = "ethtool iproute2 nftables util-linux";
 const MTU: u16 = 1500;
 /// How long a shaped link may hold a packet before it drops it.
 const RATE_QUEUE_MS: u32 = 50;
+/// A cable carries at once; only one that never does is waited for this long.
+const CARRIED_WITHIN: Duration = Duration::from_secs(60);
 /// A shaped link lets this through at once: enough for one segment as large as TCP hands over.
 const RATE_BURST_BYTES: u32 = 65_536;
 
@@ -206,10 +209,12 @@ impl Lan {
         done(self.set_port(port.into(), &["down"]));
     }
 
-    /// Puts the cable back.
+    /// Puts the cable back. The host's interface has to be up.
     #[track_caller]
     pub fn heal(&self, port: impl Into<Port>) {
-        done(self.set_port(port.into(), &["up"]));
+        let port = port.into();
+        done(self.set_port(port, &["up"]));
+        done(self.until_carried(port));
     }
 
     /// Lets nothing through to and from a host, in silence: its interface keeps carrier.
@@ -347,7 +352,29 @@ impl Lan {
             add(self.ipv6(port));
             add(self.link_local(port).into());
         }
-        host.feed("ip", &["-batch", "-"], &text).map(drop)
+        host.feed("ip", &["-batch", "-"], &text)?;
+        self.until_carried(port)
+    }
+
+    /// Waits until a cable carries packets: of a new carrier the kernel tells the switch and
+    /// whoever asks the host a moment later, and until then the switch drops them.
+    fn until_carried(&self, port: Port) -> Result<(), LabError> {
+        let ends = [
+            (&self.switch, port.name(), r#""state":"forwarding""#),
+            (
+                &self.hosts[port.host],
+                port.interface(),
+                r#""operstate":"UP""#,
+            ),
+        ];
+        let until = Instant::now() + CARRIED_WITHIN;
+        for (namespace, device, sign) in ends {
+            let look = ["-json", "-details", "link", "show", "dev", &device];
+            while !namespace.run("ip", &look)?.contains(sign) {
+                assert!(Instant::now() < until, "{device} carries nothing");
+            }
+        }
+        Ok(())
     }
 
     fn set_port(&self, port: Port, what: &[&str]) -> Result<(), LabError> {
