@@ -100,8 +100,10 @@ async fn start(folder: &Path, name: &str, keep_history: bool) -> anyhow::Result<
         peers: Vec::new(),
         read_receipts: true,
         accept_all: true,
-        auto_answer: false,
+        downloads: None,
+        accept_files_bytes: 0,
         sound: hallway_node::audio::Source::default(),
+        auto_answer: false,
         keep_history,
         version: env!("CARGO_PKG_VERSION"),
     };

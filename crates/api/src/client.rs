@@ -2,10 +2,12 @@
 
 use crate::problem::ProblemView;
 use crate::schema::{
-    ConnectRequest, DoctorQuery, Done, EventsQuery, LogQuery, NameRequest, ReadRequest,
-    SendRequest, SendView, StatusRequest, VerifyRequest,
+    ConnectRequest, DoctorQuery, Done, EventsQuery, LogQuery, NameRequest, OfferRequest,
+    ReadRequest, SendRequest, SendView, StatusRequest, TakeRequest, VerifyRequest,
 };
-use hallway_model::{Event, MessageView, Name, PeerView, Report, Status, StatusView, VerifyView};
+use hallway_model::{
+    Event, MessageView, Name, PeerView, Report, Status, StatusView, TransferView, VerifyView,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
@@ -169,6 +171,41 @@ impl Client {
         self.post("messages", request).await
     }
 
+    /// Every transfer, the latest last.
+    pub async fn files(&self) -> Result<Vec<TransferView>> {
+        self.get("files").await
+    }
+
+    /// Offers a file or folder.
+    pub async fn offer(&self, request: &OfferRequest) -> Result<TransferView> {
+        self.post("files", request).await
+    }
+
+    /// Takes what is offered by the transfer whose id begins so.
+    pub async fn take_file(&self, id: &str, request: &TakeRequest) -> Result<TransferView> {
+        self.post(&file_path(id, "accept"), request).await
+    }
+
+    /// Does not take it.
+    pub async fn decline_file(&self, id: &str) -> Result<TransferView> {
+        self.act(&file_path(id, "decline")).await
+    }
+
+    /// Holds it for now.
+    pub async fn pause_file(&self, id: &str) -> Result<TransferView> {
+        self.act(&file_path(id, "pause")).await
+    }
+
+    /// Goes on with it.
+    pub async fn resume_file(&self, id: &str) -> Result<TransferView> {
+        self.act(&file_path(id, "resume")).await
+    }
+
+    /// Gives it up.
+    pub async fn cancel_file(&self, id: &str) -> Result<TransferView> {
+        self.act(&file_path(id, "cancel")).await
+    }
+
     /// Messages, oldest first.
     pub async fn log(&self, query: &LogQuery) -> Result<Vec<MessageView>> {
         self.get(&with_query("log", query)).await
@@ -278,6 +315,10 @@ fn path_of(peer: &str, action: Option<&str>) -> String {
         Some(action) => format!("peers/{peer}/{action}"),
         None => format!("peers/{peer}"),
     }
+}
+
+fn file_path(id: &str, action: &str) -> String {
+    format!("files/{}/{action}", utf8_percent_encode(id, SEGMENT))
 }
 
 fn with_query(path: &str, query: &impl Serialize) -> String {

@@ -15,10 +15,15 @@
 //! | `POST peers/{peer}/read`, `typing` | [`ReadRequest`] | |
 //! | `POST connect` | [`ConnectRequest`] | who answered |
 //! | `POST messages` | [`SendRequest`] | [`SendView`] |
+//! | `GET`, `POST files` | [`OfferRequest`] | all transfers; the one begun |
+//! | `GET files/{id}` | | one of them |
+//! | `POST files/{id}/accept` | [`TakeRequest`] | the transfer |
+//! | `POST files/{id}/decline`, `pause`, `resume`, `cancel` | | the transfer |
 //! | `GET log` | [`LogQuery`] | messages, oldest first |
 //! | `GET events` | [`EventsQuery`] | events, as lines of JSON or server-sent |
 //! | `GET export` | | everything, as lines of JSON |
 //! | `GET doctor` | [`DoctorQuery`] | what is wrong |
+//! | `POST open` | | where the page is; on the socket only |
 //! | `POST stop` | | |
 //!
 //! `{peer}` is a name, a tag, an id or `name~tag`.
@@ -35,6 +40,7 @@ pub use feed::Feed;
 pub use problem::{Candidate, ProblemView};
 pub use schema::{
     ConnectRequest, DoctorQuery, Done, EventsQuery, LOG_MESSAGES_MAX, LogQuery, NameRequest,
-    ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest, VerifyRequest,
+    OfferRequest, ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest, TakeRequest,
+    VerifyRequest,
 };
 pub use server::{Listener, bind, router, serve};

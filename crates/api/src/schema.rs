@@ -5,6 +5,7 @@
 
 use hallway_model::{Delivery, MessageId, Name, PeerId, Status, WallTime};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// `POST /api/v1/messages`: exactly one of a text, an edit, a deletion and a reaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +104,28 @@ pub struct EventsQuery {
     /// a browser sends when it comes back, counts more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+}
+
+/// `POST /api/v1/files`: offers a file or folder of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferRequest {
+    /// A name, tag, id or `name~tag`.
+    pub to: String,
+    /// An absolute path.
+    pub path: PathBuf,
+    /// Chosen by the client so that a repeated request offers once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
+/// `POST /api/v1/files/{id}/accept`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeRequest {
+    /// The folder to put it in, an absolute path; the usual one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<PathBuf>,
 }
 
 /// `POST /api/v1/connect`.

@@ -71,6 +71,11 @@ pub(crate) enum Command {
     },
     #[command(about = help::SEND, after_help = help::SEND_AFTER)]
     Send(SendArgs),
+    #[command(about = help::FILES, after_help = help::FILES_AFTER)]
+    Files {
+        #[command(subcommand)]
+        command: Option<FilesCommand>,
+    },
     #[command(about = help::LOG_COMMAND, after_help = help::LOG_AFTER)]
     Log(LogArgs),
     #[command(about = help::TAIL, after_help = help::TAIL_AFTER)]
@@ -144,6 +149,37 @@ pub(crate) enum Decision {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum FilesCommand {
+    #[command(about = help::FILES_ACCEPT)]
+    Accept {
+        #[arg(help = help::FILES_ID)]
+        id: String,
+        #[arg(long, value_name = "DIR", help = help::FILES_TO)]
+        to: Option<PathBuf>,
+    },
+    #[command(about = help::FILES_DECLINE)]
+    Decline {
+        #[arg(help = help::FILES_ID)]
+        id: String,
+    },
+    #[command(about = help::FILES_PAUSE)]
+    Pause {
+        #[arg(help = help::FILES_ID)]
+        id: String,
+    },
+    #[command(about = help::FILES_RESUME)]
+    Resume {
+        #[arg(help = help::FILES_ID)]
+        id: String,
+    },
+    #[command(about = help::FILES_CANCEL)]
+    Cancel {
+        #[arg(help = help::FILES_ID)]
+        id: String,
+    },
+}
+
 /// How a node meets the network, and what it logs.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkArgs {
@@ -189,6 +225,8 @@ pub(crate) struct SendArgs {
     pub(crate) react: Vec<String>,
     #[arg(long, num_args = 2, value_names = ["ID", "EMOJI"], group = "what", conflicts_with = "text", help = help::SEND_UNREACT)]
     pub(crate) unreact: Vec<String>,
+    #[arg(short, long, value_name = "PATH", num_args = 1.., group = "what", conflicts_with_all = ["text", "wait"], help = help::SEND_FILE)]
+    pub(crate) file: Vec<PathBuf>,
     #[arg(long, value_enum, help = help::SEND_WAIT)]
     pub(crate) wait: Option<Wait>,
     #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, requires = "wait", help = help::SEND_TIMEOUT)]

@@ -4,10 +4,11 @@ use crate::out::{Out, Paint, pad, table, width};
 use crate::{safe, text, when};
 use hallway_model::{
     Delivery, Event, EventKind, MessageView, PeerId, PeerView, Presence, QuoteView, Status,
-    StatusView,
+    StatusView, TransferState, TransferView,
 };
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A peer's name with the tag that makes it unambiguous.
 pub(crate) fn label(peer: &PeerView) -> String {
@@ -100,6 +101,45 @@ pub(crate) fn status(out: &Out, status: &StatusView) -> String {
         shown.push_str(&out.paint(Paint::Caution, &notice));
     }
     shown
+}
+
+/// A line for each transfer.
+pub(crate) fn transfers(out: &Out, names: &Names, transfers: &[TransferView]) -> String {
+    let rows: Vec<_> = transfers
+        .iter()
+        .map(|transfer| {
+            let id = transfer.id.get(..8).unwrap_or(&transfer.id);
+            let arrow = if transfer.incoming { "from" } else { "to" };
+            let path = transfer.path.as_deref().map(Path::to_string_lossy);
+            let path = path.filter(|_| transfer.state == TransferState::Done);
+            let paint = match transfer.state {
+                TransferState::Done => Paint::Good,
+                TransferState::Failed => Paint::Bad,
+                TransferState::Offered if transfer.incoming => Paint::Caution,
+                TransferState::Offered
+                | TransferState::Running
+                | TransferState::WaitingForTurn
+                | TransferState::WaitingForPeer
+                | TransferState::WaitingForRoom
+                | TransferState::PausedByUs
+                | TransferState::PausedByThem
+                | TransferState::Declined
+                | TransferState::CancelledByUs
+                | TransferState::CancelledByThem => Paint::Plain,
+            };
+            [
+                (Paint::Dim, id.to_owned()),
+                (Paint::Bold, text::file(&transfer.file)),
+                (
+                    Paint::Plain,
+                    format!("{arrow} {}", names.of(&transfer.peer)),
+                ),
+                (paint, text::transfer_state(transfer)),
+                (Paint::Dim, safe::one_line(&path.unwrap_or_default())),
+            ]
+        })
+        .collect();
+    table(out, &rows)
 }
 
 /// Who is meant by the ids in messages and events.

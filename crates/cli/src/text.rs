@@ -96,6 +96,23 @@ Examples:
   hallway send Bo --react 5d0c… 👍";
     pub(crate) const PEER: &str = "A name, a tag, an id, or name~tag";
     pub(crate) const SEND_TEXT: &str = "The text; `-`, or nothing at the end of a pipe, for stdin";
+    pub(crate) const SEND_FILE: &str = "Send this file or folder";
+    pub(crate) const FILES: &str = "List the files that come and go, or decide about one";
+    pub(crate) const FILES_AFTER: &str = "\
+An id may be cut to what no other begins with.
+
+Examples:
+  hallway send Bo --file report.pdf
+  hallway files
+  hallway files accept 5d0c --to ~/Desktop
+  hallway files pause 5d0c";
+    pub(crate) const FILES_ACCEPT: &str = "Take what is offered";
+    pub(crate) const FILES_DECLINE: &str = "Do not take what is offered";
+    pub(crate) const FILES_PAUSE: &str = "Hold a transfer for now";
+    pub(crate) const FILES_RESUME: &str = "Go on with it";
+    pub(crate) const FILES_CANCEL: &str = "Give it up, and remove what has come of it";
+    pub(crate) const FILES_ID: &str = "The id of the transfer, or its beginning";
+    pub(crate) const FILES_TO: &str = "Put it in this folder";
     pub(crate) const SEND_REPLY: &str = "Answer this message";
     pub(crate) const SEND_EDIT: &str = "Put the text in the place of your own message's";
     pub(crate) const SEND_DELETE: &str = "Take your own message back";
@@ -243,6 +260,12 @@ pub(crate) fn file(file: &FileView) -> String {
         (true, 1) => format!("{name}/ (1 file, {size})"),
         (true, files) => format!("{name}/ ({files} files, {size})"),
     }
+}
+
+pub(crate) const NO_FILES: &str = "no files have come or gone";
+
+pub(crate) fn offered(file: &str, name: &str) -> String {
+    format!("offered {file} to {name}; `hallway files` shows how it goes")
 }
 
 /// An amount of bytes, as a person says it.
@@ -406,6 +429,9 @@ pub(crate) const STOPPED: &str = "The node has stopped";
 pub(crate) const DO_THEY_MATCH: &str = "Is it the same number on both sides? [y/N] ";
 pub(crate) const NOT_VERIFIED: &str = "Not verified. If the numbers differ, somebody is between \
                                        you: do not trust this peer";
+pub(crate) const NO_BROWSER: &str = "There is no desktop here to open the page on; on this \
+                                     computer, this address shows it once within a minute:";
+
 pub(crate) const YES: [&str; 2] = ["y", "yes"];
 
 pub(crate) fn unread(count: u64) -> String {
@@ -602,4 +628,8 @@ mod tests {
         );
         assert_eq!(of(90_000), "1 d 1 h");
     }
+}
+
+pub(crate) fn browser_failed(program: &std::ffi::OsStr) -> String {
+    format!("cannot start {}", program.display())
 }

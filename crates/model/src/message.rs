@@ -91,6 +91,15 @@ pub struct Message {
 }
 
 impl Message {
+    /// The files that it offers.
+    pub fn offer(&self) -> Option<&Offer> {
+        if let Body::Offer(offer) = &self.body {
+            Some(offer)
+        } else {
+            None
+        }
+    }
+
     /// The call that it tells of.
     pub fn call(&self) -> Option<CallRecord> {
         if let Body::Call(record) = &self.body {

@@ -1,6 +1,6 @@
 //! Files on their way: what is offered, how far it has come, and what faces show of it.
 
-use crate::{MessageId, PeerId, WallTime};
+use crate::{Message, MessageId, PeerId, WallTime};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -60,6 +60,16 @@ pub struct TransferId {
     pub author: PeerId,
     /// The message with the offer.
     pub message: MessageId,
+}
+
+impl TransferId {
+    /// Of the transfer that a message offers.
+    pub fn of(message: &Message) -> Self {
+        Self {
+            author: message.author,
+            message: message.id,
+        }
+    }
 }
 
 /// How a transfer stands between the two sides. On disk.

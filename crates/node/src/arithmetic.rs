@@ -53,13 +53,14 @@ impl Handshaker {
         stream: &mut TcpStream,
         expected: Option<PeerId>,
         suite: Suite,
+        purpose: Purpose,
     ) -> Result<Box<Established>, ConnectError> {
         let within = tokio::time::timeout(HANDSHAKE_TIME_MAX, async {
             let (keys, policy) = (self.keys.clone(), self.policy.clone());
             let entropy = entropy()?;
             let (handshake, first) = self
                 .compute(move || {
-                    Handshake::initiate(keys, &policy, expected, suite, Purpose::Session, entropy)
+                    Handshake::initiate(keys, &policy, expected, suite, purpose, entropy)
                 })
                 .await;
             stream.write_all(&first).await?;

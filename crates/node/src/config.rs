@@ -7,6 +7,8 @@
 //! peers = ["192.168.7.20", "bo.local:42550", "[fe80::1%eth0]:42550"]
 //! mdns = true              # announce, and look for others
 //! read_receipts = true     # tell others what was read
+//! downloads = "/home/ann/Downloads"   # where files go; the default is this folder
+//! accept_files_mb = 100    # files of contacts up to so many megabytes are taken unasked; 0: none
 //! log = "info"             # off, error, warn, info, debug or trace
 //! ```
 
@@ -26,15 +28,19 @@ use tracing::level_filters::LevelFilter;
 /// Longest configuration file: some thousand peers, but nothing that was put there by mistake.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 9] = [
     "name",
     "device",
     "port",
     "peers",
     "mdns",
     "read_receipts",
+    "downloads",
+    "accept_files_mb",
     "log",
 ];
+/// Pictures and documents, but nothing that fills a disk unasked.
+const ACCEPT_FILES_BYTES_DEFAULT: u64 = 100_000_000;
 /// A key this many edits away from a known one was meant to be that one.
 const TYPO_EDITS_MAX: usize = 3;
 /// As much of a wrong value as an error repeats.
@@ -55,6 +61,10 @@ pub struct Config {
     pub mdns: bool,
     /// Tell others which of their messages were read.
     pub read_receipts: bool,
+    /// The folder for files; `None` for the usual one.
+    pub downloads: Option<PathBuf>,
+    /// Files of contacts up to so many bytes are taken without asking.
+    pub accept_files_bytes: u64,
     /// The least level that is logged; `None` where the file does not say.
     pub log: Option<LevelFilter>,
 }
@@ -68,6 +78,8 @@ impl Default for Config {
             peers: Vec::new(),
             mdns: true,
             read_receipts: true,
+            downloads: None,
+            accept_files_bytes: ACCEPT_FILES_BYTES_DEFAULT,
             log: None,
         }
     }
@@ -247,6 +259,8 @@ impl Entry<'_> {
             "peers" => config.peers = self.peers()?,
             "mdns" => config.mdns = self.bool()?,
             "read_receipts" => config.read_receipts = self.bool()?,
+            "downloads" => config.downloads = Some(self.folder()?),
+            "accept_files_mb" => config.accept_files_bytes = self.megabytes()?,
             "log" => config.log = Some(self.level()?),
             _ => {
                 let (line, key) = (self.line(), shown(self.key));
@@ -295,6 +309,21 @@ impl Entry<'_> {
             })
         };
         list.iter().map(read).collect()
+    }
+
+    fn folder(&self) -> Result<PathBuf, ConfigError> {
+        let folder = self.value.as_str().map(PathBuf::from);
+        folder.filter(|folder| folder.is_absolute()).ok_or_else(|| {
+            self.is_not("the whole path of a folder, such as \"/home/ann/Downloads\"")
+        })
+    }
+
+    fn megabytes(&self) -> Result<u64, ConfigError> {
+        let number = self.value.as_integer();
+        let megabytes = number.and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
+        megabytes
+            .and_then(|megabytes| megabytes.checked_mul(1_000_000))
+            .ok_or_else(|| self.is_not("a number of megabytes"))
     }
 
     fn bool(&self) -> Result<bool, ConfigError> {
@@ -450,7 +479,8 @@ mod tests {
         let port = "'port' must be a number from 1 to 65535, not";
         let peers = "'peers' must be a list of addresses, such as \
                      [\"192.168.1.5\", \"bo.local:42550\"], not";
-        let known = "the known keys are name, device, port, peers, mdns, read_receipts, log";
+        let known = "the known keys are name, device, port, peers, mdns, read_receipts, downloads, \
+                     accept_files_mb, log";
         let level = r#"'log' must be "off", "error", "warn", "info", "debug" or "trace", not"#;
         for (text, expected) in [
             (

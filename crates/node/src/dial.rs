@@ -3,7 +3,7 @@
 
 use crate::arithmetic::{ConnectError, Handshaker};
 use hallway_model::PeerId;
-use hallway_proto::handshake::{Established, Suite};
+use hallway_proto::handshake::{Established, Purpose, Suite};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +30,7 @@ pub(crate) async fn race(
     addresses: Vec<SocketAddr>,
     expected: Option<PeerId>,
     suite: Suite,
+    purpose: Purpose,
 ) -> Result<Reached, ConnectError> {
     let mut waiting = VecDeque::from(addresses);
     let mut running = JoinSet::new();
@@ -47,7 +48,7 @@ pub(crate) async fn race(
             () = sleep_until(next_at), if !waiting.is_empty() => {
                 if let Some(remote) = waiting.pop_front() {
                     let handshaker = handshaker.clone();
-                    running.spawn(async move { attempt(&handshaker, remote, expected, suite).await });
+                    running.spawn(async move { attempt(&handshaker, remote, expected, suite, purpose).await });
                 }
                 next_at = Instant::now() + STAGGER;
             }
@@ -65,13 +66,16 @@ async fn attempt(
     remote: SocketAddr,
     expected: Option<PeerId>,
     suite: Suite,
+    purpose: Purpose,
 ) -> Result<Reached, ConnectError> {
     let connecting = timeout(CONNECT_WITHIN, TcpStream::connect(remote));
     let mut stream = connecting
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     tune(&stream)?;
-    let established = handshaker.initiate(&mut stream, expected, suite).await;
+    let established = handshaker
+        .initiate(&mut stream, expected, suite, purpose)
+        .await;
     if let Err(error) = &established {
         tracing::info!(%remote, %error, "a dial did not lead to a session");
     }

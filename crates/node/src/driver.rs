@@ -8,13 +8,14 @@ use crate::connection::Connection;
 use crate::dial::{self, Reached};
 use crate::discovery::{Discovery, Found};
 use crate::disk::Disk;
+use crate::files::Files;
 use crate::handle::Request;
 use crate::links::{self, Links};
 use crate::listener::{Incoming, counter};
 use crate::publisher::News;
 use hallway_model::{Answer, CounterView, EventKind, Refusal};
 use hallway_proto::Engine;
-use hallway_proto::handshake::Suite;
+use hallway_proto::handshake::{Purpose, Suite};
 use hallway_proto::io::{CommandId, ConnId, DialId, Input, Output, Sighting, StoreToken};
 use hallway_store::{Completion, Reader};
 use std::collections::{BTreeMap, HashMap};
@@ -58,6 +59,7 @@ pub(crate) struct Driver {
     pub(crate) version: &'static str,
     pub(crate) reader: Reader,
     pub(crate) disk: Disk,
+    pub(crate) files: Files,
     pub(crate) news: mpsc::UnboundedSender<News>,
     pub(crate) inputs: mpsc::Sender<Input>,
     pub(crate) dialled: mpsc::UnboundedSender<(DialId, Result<Reached, ConnectError>)>,
@@ -165,6 +167,14 @@ impl Driver {
 
     fn handle_incoming(&mut self, incoming: Incoming) {
         match incoming {
+            Incoming::Session {
+                stream,
+                remote,
+                established,
+            } if established.capabilities.purpose == Purpose::Bulk => match stream.into_std() {
+                Ok(stream) => self.files.accept(stream, *established),
+                Err(error) => tracing::warn!(%remote, %error, "could not take a connection"),
+            },
             Incoming::Session {
                 stream,
                 remote,
@@ -308,7 +318,7 @@ impl Driver {
                 }
                 Output::SetMedia { call, muted, held } => self.calls.set(call, muted, held),
                 Output::StopMedia(call) => self.calls.stop(call),
-                Output::Files(_) => {}
+                Output::Files(order) => self.files.handle(order),
                 Output::Event(kind) => {
                     // In a flood of strangers our contacts come first.
                     if let (EventKind::Peer { peer }, Some(discovery)) = (&kind, &mut *discovery)
@@ -361,7 +371,8 @@ impl Driver {
         tracing::debug!(?dial, ?expected, ?addresses, "dialling");
         let (handshaker, dialled) = (self.handshaker.clone(), self.dialled.clone());
         let race = async move {
-            let outcome = dial::race(&handshaker, addresses, expected, suite).await;
+            let outcome =
+                dial::race(&handshaker, addresses, expected, suite, Purpose::Session).await;
             // A driver that is gone needs no report.
             let _ = dialled.send((dial, outcome));
         };
@@ -433,6 +444,13 @@ impl Driver {
         let farewell = async { tokio::join!(disk, withdrawal) };
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("stopped before every goodbye was out");
+        }
+        let files = self.files;
+        if tokio::task::spawn_blocking(move || files.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::error!("the threads for files could not be waited for");
         }
         self.disk
     }

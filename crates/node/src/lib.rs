@@ -13,6 +13,7 @@ pub mod discovery;
 mod disk;
 pub mod doctor;
 mod driver;
+pub mod files;
 mod handle;
 pub mod home;
 pub mod keys;

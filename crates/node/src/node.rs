@@ -7,6 +7,7 @@ use crate::config::Address;
 use crate::discovery::Discovery;
 use crate::disk::Disk;
 use crate::driver::{Driver, Sources};
+use crate::files::{self, Files};
 use crate::handle::{EVENT_BACKLOG, Handle};
 use crate::home::{Home, Lock};
 use crate::keys::Secrets;
@@ -18,6 +19,7 @@ use hallway_proto::io::Input;
 use hallway_store::{DatabaseKey, OpenError, StoreError};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::PathBuf;
 use std::slice;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -56,6 +58,10 @@ pub struct NodeConfig {
     pub read_receipts: bool,
     /// Take everybody as a contact at once.
     pub accept_all: bool,
+    /// The folder for files; `None` for the usual one of this user.
+    pub downloads: Option<PathBuf>,
+    /// Files of contacts up to so many bytes are taken without asking.
+    pub accept_files_bytes: u64,
     /// Answer every call at once: for test contacts.
     pub auto_answer: bool,
     /// Where the sound of calls comes from and goes to.
@@ -114,6 +120,8 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         Ok(opened) => opened?,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     };
+    let usual = || files::usual_folder(&config.home);
+    let folder = config.downloads.clone().unwrap_or_else(usual);
     let keys = Arc::new(LocalKeys::new(
         secrets.identity_seed,
         secrets.device_secret,
@@ -153,6 +161,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         fast_aes,
         read_receipts: config.read_receipts,
         accept_all: config.accept_all,
+        accept_files_bytes: config.accept_files_bytes,
         auto_answer: config.auto_answer,
     };
     let engine = hallway_proto::Engine::new(engine_config, snapshot, seed, clock.now());
@@ -216,6 +225,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     for address in config.peers {
         tokio::spawn(keep_reachable(address, loaded_tx.clone()));
     }
+    let files = Files::new(handshaker.clone(), folder, loaded_tx.clone());
     let driver = Driver {
         engine,
         clock,
@@ -225,6 +235,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         version: config.version,
         reader: reader.clone(),
         disk,
+        files,
         news,
         inputs: inputs_tx,
         dialled: dialled_tx,

@@ -1,7 +1,7 @@
 //! What waits for the disk: writes gathered into requests, and what to do once each is durable.
 
 use crate::io::{CommandId, ConnId, StoreToken};
-use hallway_model::{Answer, Message, MessageId, Peer, PeerId, Write};
+use hallway_model::{Answer, Message, MessageId, Peer, PeerId, TransferId, Write};
 use std::collections::BTreeMap;
 
 /// What to do when a write is durable, or was refused.
@@ -26,6 +26,11 @@ pub(crate) enum Then {
         before: Box<Before>,
         command: CommandId,
         answer: Option<Answer>,
+    },
+    /// How a transfer stands is safe.
+    Transfer {
+        id: TransferId,
+        command: Option<CommandId>,
     },
     /// A setting the user asked for is safe.
     Set { command: CommandId },
@@ -145,6 +150,7 @@ mod tests {
             | Then::Received { .. }
             | Then::Changed { .. }
             | Then::Forgotten { .. }
+            | Then::Transfer { .. }
             | Then::Flushed { .. } => panic!("{then:?}"),
         }
     }

@@ -5,10 +5,11 @@
 )]
 
 use crate::handshake::Suite;
-use hallway_model::{MessageId, Offer, PeerId, TransferFailure, TransferId};
+use hallway_model::{Instant, MessageId, Offer, PeerId, TransferFailure, TransferId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One side's word on a transfer. All are idempotent and said again on each new session, until
 /// they have been answered or no longer hold.
@@ -115,8 +116,13 @@ pub enum Order {
     Serve(Box<Serve>),
     /// Neither any more; what has come so far stays. No report is owed.
     Stop(TransferId),
-    /// Remove what has come so far of something that we no longer fetch.
-    Discard(TransferId),
+    /// Remove what was put aside for something that we no longer fetch.
+    Discard {
+        /// Which transfer.
+        id: TransferId,
+        /// The folder it went to; `None` for the usual one.
+        folder: Option<PathBuf>,
+    },
 }
 
 /// What is needed to fetch.
@@ -170,4 +176,88 @@ pub enum Report {
     NoRoom,
     /// It cannot be done.
     Failed(TransferFailure),
+}
+
+/// How fast a transfer is, over its last seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meter {
+    last: Option<(Instant, u64)>,
+    rate: u64,
+}
+
+/// A sample counts once it is so long: shorter ones say more of the clock than of the line.
+const METER_SAMPLE: Duration = Duration::from_millis(200);
+/// Nothing for so long is standstill.
+const METER_STANDSTILL: Duration = Duration::from_secs(3);
+
+impl Meter {
+    /// So many bytes have moved in all.
+    pub(crate) fn handle(&mut self, moved: u64, now: Instant) {
+        let Some((at, before)) = self.last else {
+            self.last = Some((now, moved));
+            return;
+        };
+        let passed = now - at;
+        if passed < METER_SAMPLE {
+            return;
+        }
+        let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).max(1);
+        let sample = moved
+            .saturating_sub(before)
+            .saturating_mul(1000)
+            .checked_div(millis);
+        let sample = sample.unwrap_or_default();
+        // Half of each new sample: follows a change within a second, without flicker.
+        self.rate = match self.rate {
+            0 => sample,
+            rate => rate.midpoint(sample),
+        };
+        self.last = Some((now, moved));
+    }
+
+    /// Bytes a second.
+    pub(crate) fn rate(&self, now: Instant) -> u64 {
+        let recent = self.last.is_some_and(|(at, _)| now - at < METER_STANDSTILL);
+        if recent { self.rate } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cbor;
+
+    #[test]
+    fn every_word_comes_back_from_the_wire() {
+        for code in 0..=u8::MAX {
+            let signal = Signal {
+                message: MessageId([3; 16]),
+                offering: code % 2 == 0,
+                says: Says::of_code(code),
+            };
+            assert_eq!(signal.says.code(), code);
+            let mut bytes = Vec::new();
+            cbor::encode(&signal, &mut bytes);
+            assert_eq!(cbor::decode(&bytes), Ok(signal));
+        }
+    }
+
+    #[test]
+    fn the_meter_follows_a_change_and_knows_standstill() {
+        let mut meter = Meter::default();
+        let at = |ms: u64| Instant(ms * 1000);
+        for step in 0..=10 {
+            meter.handle(step * 1000, at(step * 250));
+        }
+        assert_eq!(meter.rate(at(2500)), 4000);
+        for step in 1..=10 {
+            meter.handle(10_000 + step * 4000, at(2500 + step * 250));
+        }
+        assert!(
+            (15_900..=16_000).contains(&meter.rate(at(5000))),
+            "{}",
+            meter.rate(at(5000))
+        );
+        assert_eq!(meter.rate(at(8000)), 0);
+    }
 }

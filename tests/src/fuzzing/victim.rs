@@ -47,6 +47,7 @@ impl<'a> Victim<'a> {
             fast_aes: false,
             read_receipts: true,
             accept_all: flags & 1 == 1,
+            accept_files_bytes: 0,
             auto_answer: flags & 2 == 2,
         };
         Self {

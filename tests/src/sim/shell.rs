@@ -81,6 +81,7 @@ impl World {
             fast_aes: machine.options.fast_aes,
             read_receipts: machine.options.read_receipts,
             accept_all: machine.options.accept_all,
+            accept_files_bytes: 0,
             auto_answer: machine.options.auto_answer,
         };
         let (snapshot, life) = (machine.disk.snapshot(), machine.life);

@@ -1,5 +1,6 @@
 //! The server: routes, extractors, and the listener they are served on.
 
+mod files;
 mod history;
 mod listener;
 mod node;
@@ -45,12 +46,20 @@ pub fn router(node: Handle, home: Home) -> Router {
         .route("/status", get(node::status).put(node::set_status))
         .route("/name", put(node::set_name))
         .route("/doctor", get(doctor))
+        .route("/open", post(open))
         .route("/stop", post(node::stop))
         .route("/peers", get(peers::list))
         .nest("/peers/{peer}", peer)
         .route("/requests", get(peers::requests))
         .route("/connect", post(peers::connect))
         .route("/messages", post(send::send))
+        .route("/files", get(files::list).post(files::offer))
+        .route("/files/{id}", get(files::show))
+        .route("/files/{id}/accept", post(files::accept))
+        .route("/files/{id}/decline", post(files::decline))
+        .route("/files/{id}/pause", post(files::pause))
+        .route("/files/{id}/resume", post(files::resume))
+        .route("/files/{id}/cancel", post(files::cancel))
         .route("/log", get(history::log))
         .route("/export", get(history::export))
         .route("/events", get(stream::events));

@@ -44,8 +44,10 @@ impl TestNode {
             peers: Vec::new(),
             read_receipts: true,
             accept_all: false,
-            auto_answer: false,
+            downloads: None,
+            accept_files_bytes: 0,
             sound: hallway_node::audio::Source::default(),
+            auto_answer: false,
             keep_history: true,
             version: "0",
         };

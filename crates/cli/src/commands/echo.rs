@@ -36,8 +36,10 @@ pub(super) async fn echo(cx: &Context<'_>, network: NetworkArgs) -> Result {
     let config = NodeConfig {
         name: Name::new(NAME).map_err(anyhow::Error::from)?,
         accept_all: true,
-        auto_answer: true,
+        downloads: None,
+        accept_files_bytes: 0,
         sound: hallway_node::audio::Source::Parrot,
+        auto_answer: true,
         ..node_config(lock, secrets, config, &network)
     };
     let node = Node::start(config).await?;

@@ -4,7 +4,9 @@ mod about;
 mod docs;
 mod doctor;
 mod echo;
+mod files;
 mod history;
+mod open;
 mod passphrase;
 mod peers;
 mod send;
@@ -44,6 +46,8 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         Command::SetStatus { status } => about::set_status(&cx, status.into()).await,
         Command::Peers { watch } => peers::peers(&cx, watch).await,
         Command::Connect { address } => peers::connect(&cx, address).await,
+        Command::Send(args) if !args.file.is_empty() => files::send(&cx, &args).await,
+        Command::Files { command } => files::files(&cx, command).await,
         Command::Send(args) => send::send(&cx, args).await,
         Command::Log(args) => history::log(&cx, args).await,
         Command::Tail { since } => history::tail(&cx, since).await,

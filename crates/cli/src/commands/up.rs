@@ -82,8 +82,10 @@ pub(super) fn node_config(
         peers: config.peers,
         read_receipts: config.read_receipts,
         accept_all: false,
-        auto_answer: false,
+        downloads: config.downloads,
+        accept_files_bytes: config.accept_files_bytes,
         sound: hallway_node::audio::Source::default(),
+        auto_answer: false,
         keep_history: true,
         version: env!("CARGO_PKG_VERSION"),
     }

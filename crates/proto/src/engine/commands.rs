@@ -15,6 +15,7 @@ use hallway_model::{
 use rand_chacha::rand_core::Rng;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 impl Engine {
     pub(super) fn handle_command(&mut self, command: CommandId, what: Command, now: Now) {
@@ -32,7 +33,7 @@ impl Engine {
                 body,
                 client_id,
             } => self
-                .send(command, to, body, client_id.as_deref(), now)
+                .send(command, to, body, client_id.as_deref(), None, now)
                 .map(|()| None),
             Command::Typing(peer) => {
                 self.type_to(peer, now);
@@ -69,10 +70,27 @@ impl Engine {
                 accepted
             }
             Command::Forget(peer) => self.forget(command, peer, now).map(|()| None),
-            Command::Transfers => Ok(Some(Answer::Transfers(Vec::new()))),
-            Command::Offer { .. } | Command::Transfer { .. } => {
-                let detail = "this version has no files yet";
-                Err(Refusal::new(Problem::NoSuchTransfer, detail))
+            Command::Transfers => Ok(Some(Answer::Transfers(self.transfer_views(now)))),
+            Command::Offer {
+                to,
+                offer,
+                source,
+                client_id,
+            } => {
+                let to = ConversationId::Peer(to);
+                let client_id = client_id.as_deref();
+                self.send(
+                    command,
+                    to,
+                    Body::Offer(offer),
+                    client_id,
+                    Some(source),
+                    now,
+                )
+                .map(|()| None)
+            }
+            Command::Transfer { id, act } => {
+                self.act_on_transfer(command, &id, act, now).map(|()| None)
             }
             Command::Calls => Ok(Some(Answer::Calls(self.call_views(now)))),
             Command::Call(peer) => self.call(peer, now).map(Some),
@@ -165,6 +183,7 @@ impl Engine {
         to: ConversationId,
         body: Body,
         client_id: Option<&str>,
+        source: Option<PathBuf>,
         now: Now,
     ) -> Result<(), Refusal> {
         let ConversationId::Peer(peer) = to else {
@@ -216,6 +235,7 @@ impl Engine {
             entry.record.last_seq = message.seq;
             writes.push(Write::Peer(Box::new(entry.record.clone())));
         }
+        writes.extend(source.and_then(|source| self.offer_write(&message, source)));
         self.ledger.add(
             writes,
             Then::Sent {
@@ -447,6 +467,7 @@ impl Engine {
         if let Some(at) = entry.deadline {
             self.agenda.remove(&(at, peer));
         }
+        self.forget_transfers(&peer);
         self.clear_impostor(&peer);
         self.event(EventKind::PeerGone { id: peer });
         if let Some(sighting) = entry.sighting {

@@ -9,7 +9,7 @@ use crate::limits::{STORAGE_RETRY, WINDOW_MESSAGES};
 use crate::session::SessionError;
 use hallway_model::{
     Added, Answer, Delivery, EventKind, Message, MessageId, Now, PeerId, Problem,
-    REQUEST_MESSAGES_MAX, REQUESTS_MAX, Refusal, StorageFault, Write,
+    REQUEST_MESSAGES_MAX, REQUESTS_MAX, Refusal, StorageFault, TransferId, Write,
 };
 
 impl Engine {
@@ -69,10 +69,9 @@ impl Engine {
         }
         entry.receiving += 1;
         let message = Box::new(message);
-        self.ledger.add(
-            [Write::Message(message.clone())],
-            Then::Received { message, conn },
-        );
+        let mut writes = vec![Write::Message(message.clone())];
+        writes.extend(self.offered_write(&message));
+        self.ledger.add(writes, Then::Received { message, conn });
         Ok(())
     }
 
@@ -172,6 +171,7 @@ impl Engine {
                     self.tell_peer(peer, now);
                     self.settle(peer, now);
                 }
+                Then::Transfer { id, command } => self.handle_transfer_stored(id, command, now),
                 Then::Set { command } | Then::Flushed { command } => {
                     self.reply(command, Answer::Done);
                 }
@@ -206,6 +206,7 @@ impl Engine {
         let hallway_model::ConversationId::Peer(peer) = message.conversation else {
             return None;
         };
+        let offered = TransferId::of(&message);
         if let Some(entry) = self.directory.get_mut(&peer) {
             match added {
                 Some(Added::New { change }) => {
@@ -219,6 +220,7 @@ impl Engine {
                 Some(Added::Duplicate) | None => entry.outbox.handle_duplicate(message.seq),
             }
         }
+        self.handle_offer_stored(offered, matches!(added, Some(Added::New { .. })), now);
         self.settle(peer, now);
         Some(peer)
     }
@@ -245,7 +247,9 @@ impl Engine {
             session.acks.push(message.id);
             self.dirty.insert(peer);
         }
+        let offered = TransferId::of(&message);
         let Some(Added::New { change }) = added else {
+            self.handle_offer_stored(offered, false, now);
             return;
         };
         if entry.typing_until.take().is_some() {
@@ -279,6 +283,7 @@ impl Engine {
         } else if unread {
             self.update(peer);
         }
+        self.handle_offer_stored(offered, true, now);
         self.settle(peer, now);
     }
 
@@ -301,6 +306,7 @@ impl Engine {
                     command,
                     before,
                 } => {
+                    self.handle_offer_refused(&message);
                     if let hallway_model::ConversationId::Peer(peer) = message.conversation {
                         if let Some(entry) = self.directory.get_mut(&peer) {
                             entry.outbox.handle_store_failed();
@@ -315,6 +321,7 @@ impl Engine {
                 }
                 Then::Recorded { message } => self.handle_unrecorded(&message, now),
                 Then::Received { message, conn } => {
+                    self.handle_offer_refused(&message);
                     self.hold_for_storage(message.author, conn, now);
                 }
                 Then::Changed {
@@ -334,6 +341,10 @@ impl Engine {
                     }
                     self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
                     self.settle(peer, now);
+                }
+                Then::Transfer { id, command } => {
+                    let refusal = Refusal::new(Problem::Storage, fault.to_string());
+                    self.handle_transfer_unsaved(id, command, refusal, now);
                 }
                 Then::Set { command } => {
                     self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));

@@ -8,6 +8,7 @@ mod commands;
 mod messages;
 mod records;
 mod sessions;
+mod transfers;
 
 use crate::directory::{Directory, Entry};
 use crate::handshake::Suite;
@@ -39,6 +40,8 @@ pub struct Config {
     pub read_receipts: bool,
     /// Take everybody as a contact at once: for test contacts and bots.
     pub accept_all: bool,
+    /// Take files of contacts up to so many bytes without asking.
+    pub accept_files_bytes: u64,
     /// Answer every call at once: for test contacts.
     pub auto_answer: bool,
 }
@@ -69,6 +72,7 @@ pub struct Engine {
     rng: ChaCha20Rng,
     calls: calls::Calls,
     records: records::Records,
+    transfers: transfers::Transfers,
     stopping: bool,
 }
 
@@ -136,6 +140,7 @@ impl Engine {
             rng: ChaCha20Rng::from_seed(seed),
             calls: calls::Calls::default(),
             records,
+            transfers: transfers::Transfers::restored(snapshot.transfers),
             stopping: false,
         };
         engine
@@ -208,7 +213,7 @@ impl Engine {
             Input::MediaSilent(call) => self.handle_heard(call, false, now),
             Input::MediaStats(call, stats) => self.handle_stats(call, *stats, now),
             Input::MediaFailed(call, why) => self.handle_media_failed(call, why, now),
-            Input::Files(..) => {}
+            Input::Files(id, report) => self.handle_report(id, report, now),
             Input::Timeout => self.handle_timeout(now),
             Input::Shutdown => self.handle_shutdown(now),
         }
@@ -245,11 +250,13 @@ impl Engine {
         let statics = self.statics.iter();
         let statics = statics.filter(|s| !self.stopping && !self.is_reached(s));
         let statics = statics.filter_map(|s| s.dialer.deadline()).min();
+        let transfers = self.transfers.deadline().filter(|_| !self.stopping);
         self.agenda
             .first()
             .map(|(at, _)| *at)
             .into_iter()
             .chain(statics)
+            .chain(transfers)
             .min()
     }
 
@@ -281,6 +288,7 @@ impl Engine {
         }
         self.tend_call(peer, now);
         self.pump(peer, now);
+        self.settle_transfers(peer, now);
         self.tell_presence(peer, now);
         self.schedule(peer, now);
     }
@@ -293,17 +301,7 @@ impl Engine {
         addresses: Vec<SocketAddr>,
         now: Now,
     ) {
-        let aes = |entry: &Entry| {
-            entry.record.fast_aes || entry.sighting.as_ref().is_some_and(|s| s.fast_aes)
-        };
-        let peer_aes = expected
-            .and_then(|peer| self.directory.get(&peer))
-            .is_some_and(aes);
-        let suite = if self.config.fast_aes && peer_aes {
-            Suite::AesGcm
-        } else {
-            Suite::ChaChaPoly
-        };
+        let suite = expected.map_or(Suite::ChaChaPoly, |peer| self.suite_for(&peer));
         let dial = DialId(self.last_dial + 1);
         let full = self.dials.len() >= DIALS_MAX;
         let retry_at = now.mono + std::time::Duration::from_millis(100 + u64::from(self.jitter()));
@@ -325,6 +323,18 @@ impl Engine {
             addresses,
             suite,
         });
+    }
+
+    /// The faster suite of those that both have hardware for.
+    fn suite_for(&self, peer: &PeerId) -> Suite {
+        let aes = |entry: &Entry| {
+            entry.record.fast_aes || entry.sighting.as_ref().is_some_and(|s| s.fast_aes)
+        };
+        if self.config.fast_aes && self.directory.get(peer).is_some_and(aes) {
+            Suite::AesGcm
+        } else {
+            Suite::ChaChaPoly
+        }
     }
 
     fn handle_dial_failed(&mut self, dial: DialId, why: &str, now: Now) {
@@ -440,6 +450,7 @@ impl Engine {
             self.attend(peer, now);
             self.settle(peer, now);
         }
+        self.attend_transfers(now);
         self.dial_statics(now);
     }
 

@@ -222,6 +222,7 @@ impl Engine {
             Frame::Ack(ids) => self.handle_ack(peer, &ids, now),
             Frame::Read(seq) => self.handle_read(peer, seq),
             Frame::Typing(on) => self.handle_typing(peer, on, now),
+            Frame::Transfer(signal) => self.handle_signal(peer, signal, now),
             Frame::Bye(bye) => self.handle_bye(peer, bye, now),
             Frame::Hold(_) => {
                 if let Some(session) = self.session_mut(&peer) {
@@ -244,7 +245,7 @@ impl Engine {
             Frame::Accept(offer) => self.handle_accept(peer, offer, now),
             Frame::CallState(standing) => self.handle_standing(peer, standing, now),
             Frame::CallEnd(call, reason) => self.handle_call_end(peer, call, reason, now),
-            Frame::Transfer(_) | Frame::Unknown(_) => self.count("unknown_frames"),
+            Frame::Unknown(_) => self.count("unknown_frames"),
         }
         Ok(())
     }
@@ -276,6 +277,9 @@ impl Engine {
             self.update(peer);
         } else if first || renamed {
             self.update(peer);
+        }
+        if first {
+            self.present_transfers(peer, now);
         }
         if first {
             let answered = |target: &&mut Static| target.peer == Some(peer);

@@ -60,6 +60,7 @@ fn outcome_of(purpose: Purpose) -> (usize, Vec<Output>) {
         fast_aes: false,
         read_receipts: true,
         accept_all: true,
+        accept_files_bytes: 0,
         auto_answer: false,
     };
     let now = Now::default();

@@ -166,6 +166,7 @@ impl Party {
             fast_aes: false,
             read_receipts: true,
             accept_all: !manner.reserved,
+            accept_files_bytes: 0,
             auto_answer: manner.answers,
         };
         let seed = u8::try_from(at).unwrap() + self.now.mono.0.to_le_bytes()[2];

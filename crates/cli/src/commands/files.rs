@@ -1,0 +1,74 @@
+//! Files: sending them, and deciding about those that others offer.
+
+use super::{Context, exactly, names};
+use crate::args::{FilesCommand, SendArgs};
+use crate::failure::{Failure, Result};
+use crate::{show, text};
+use hallway_api::{OfferRequest, TakeRequest};
+use hallway_model::TransferView;
+use std::path::{Path, PathBuf};
+
+/// `hallway send PEER --file PATH…`
+pub(super) async fn send(cx: &Context<'_>, args: &SendArgs) -> Result {
+    let client = cx.client()?;
+    let peer = client.peer(&args.peer).await?;
+    for path in &args.file {
+        let offered = client
+            .offer(&OfferRequest {
+                to: exactly(&peer),
+                path: absolute(path)?,
+                client_id: args.client_id.clone(),
+            })
+            .await?;
+        if cx.out.json {
+            cx.out.value(&offered)?;
+        }
+        cx.out.note(&text::offered(
+            &text::file(&offered.file),
+            &show::label(&peer),
+        ));
+    }
+    Ok(())
+}
+
+/// `hallway files …`
+pub(super) async fn files(cx: &Context<'_>, command: Option<FilesCommand>) -> Result {
+    let client = cx.client()?;
+    let transfer = match command {
+        None => return list(cx).await,
+        Some(FilesCommand::Accept { id, to }) => {
+            let to = to.as_deref().map(absolute).transpose()?;
+            client.take_file(&id, &TakeRequest { to }).await?
+        }
+        Some(FilesCommand::Decline { id }) => client.decline_file(&id).await?,
+        Some(FilesCommand::Pause { id }) => client.pause_file(&id).await?,
+        Some(FilesCommand::Resume { id }) => client.resume_file(&id).await?,
+        Some(FilesCommand::Cancel { id }) => client.cancel_file(&id).await?,
+    };
+    show_all(cx, &[transfer]).await
+}
+
+async fn list(cx: &Context<'_>) -> Result {
+    let transfers = cx.client()?.files().await?;
+    if transfers.is_empty() && !cx.out.json {
+        cx.out.note(text::NO_FILES);
+        return Ok(());
+    }
+    show_all(cx, &transfers).await
+}
+
+async fn show_all(cx: &Context<'_>, transfers: &[TransferView]) -> Result {
+    if cx.out.json {
+        for transfer in transfers {
+            cx.out.value(transfer)?;
+        }
+        return Ok(());
+    }
+    let names = names(&cx.client()?).await?;
+    cx.out.text(&show::transfers(cx.out, &names, transfers))?;
+    Ok(())
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Failure::Other(error.into()))
+}
