@@ -1,5 +1,6 @@
 //! The client every face uses: typed calls over the node's Unix socket.
 
+use crate::gate::OpenView;
 use crate::problem::ProblemView;
 use crate::schema::{
     ConnectRequest, DoctorQuery, Done, EventsQuery, LogQuery, NameRequest, OfferRequest,
@@ -85,6 +86,11 @@ impl Client {
     /// Asks the node to say goodbye and stop. It is still there when this returns.
     pub async fn stop(&self) -> Result<Done> {
         self.act("stop").await
+    }
+
+    /// Where the node's page can be opened, for a minute.
+    pub async fn open(&self) -> Result<OpenView> {
+        self.act("open").await
     }
 
     /// Takes a new name.

@@ -1,6 +1,7 @@
 //! The local HTTP API of Hallway: the server inside a node, and the client every face uses.
 //!
-//! HTTP/1.1 with JSON on a Unix socket that only its owner may open. `GET /api/v1/events` streams;
+//! HTTP/1.1 with JSON on a Unix socket that only its owner may open, and on loopback for the page,
+//! behind a [`Gate`]. `GET /api/v1/events` streams;
 //! everything else is one request and one reply, and what is refused is an RFC 9457 problem with a
 //! stable `code`.
 //!
@@ -24,6 +25,7 @@
 //! | `GET export` | | everything, as lines of JSON |
 //! | `GET doctor` | [`DoctorQuery`] | what is wrong |
 //! | `POST open` | | where the page is; on the socket only |
+//! | `POST open` | | where the page is; on the socket only |
 //! | `POST stop` | | |
 //!
 //! `{peer}` is a name, a tag, an id or `name~tag`.
@@ -31,16 +33,18 @@
 
 mod client;
 mod feed;
+mod gate;
 mod problem;
 mod schema;
 mod server;
 
 pub use client::{Client, ClientError, Lines};
 pub use feed::Feed;
+pub use gate::{Gate, GateError, OpenView};
 pub use problem::{Candidate, ProblemView};
 pub use schema::{
     ConnectRequest, DoctorQuery, Done, EventsQuery, LOG_MESSAGES_MAX, LogQuery, NameRequest,
     OfferRequest, ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest, TakeRequest,
     VerifyRequest,
 };
-pub use server::{Listener, bind, router, serve};
+pub use server::{Listener, bind, router, serve, serve_page};

@@ -20,7 +20,8 @@ pub struct ProblemView {
     /// The HTTP status.
     pub status: u16,
     /// Stable: one of [`Problem::code`], or `bad_request`, `no_such_route`, `wrong_method`,
-    /// `too_large`, `wrong_media_type`, `stopping`, `internal`.
+    /// `too_large`, `wrong_media_type`, `wrong_host`, `foreign_page`, `no_token`, `no_page`,
+    /// `stopping`, `internal`.
     pub code: Cow<'static, str>,
     /// What failed, why, and what to do.
     pub detail: String,
@@ -94,6 +95,36 @@ impl ProblemView {
             title,
             detail,
         )
+    }
+
+    /// The request names another host than this node: a name was rebound, or a proxy is between.
+    pub(crate) fn wrong_host() -> Self {
+        let detail = "this is not the host you asked for; `hallway open` leads here".into();
+        let title = "Wrong host";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", title, detail)
+    }
+
+    /// Another web page asks.
+    pub(crate) fn foreign_page() -> Self {
+        let detail = "other pages may not use this node".into();
+        let title = "A foreign page";
+        Self::new(StatusCode::FORBIDDEN, "foreign_page", title, detail)
+    }
+
+    /// No token, or another one than ours.
+    pub(crate) fn no_token() -> Self {
+        let detail = "the header `Authorization: Bearer` with this node's token is needed; \
+                      `hallway open` opens a page that has it"
+            .into();
+        let title = "Not authorised";
+        Self::new(StatusCode::UNAUTHORIZED, "no_token", title, detail)
+    }
+
+    /// This node serves no page.
+    pub(crate) fn no_page() -> Self {
+        let detail = "this node was started without its page; start it without `--no-web`".into();
+        let title = "No page";
+        Self::new(StatusCode::NOT_FOUND, "no_page", title, detail)
     }
 
     /// The node is on its way out.

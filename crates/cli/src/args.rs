@@ -40,6 +40,11 @@ pub(crate) struct CommandLine {
 pub(crate) enum Command {
     #[command(about = help::UP, after_help = help::UP_AFTER)]
     Up(UpArgs),
+    #[command(about = help::OPEN, after_help = help::OPEN_AFTER)]
+    Open {
+        #[arg(long, help = help::OPEN_PRINT)]
+        print: bool,
+    },
     #[command(about = help::STOP)]
     Stop {
         #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, help = help::STOP_TIMEOUT)]
@@ -201,6 +206,8 @@ pub(crate) struct NetworkArgs {
 pub(crate) struct UpArgs {
     #[arg(long, value_name = "NAME", value_parser = name, help = help::UP_NAME)]
     pub(crate) name: Option<Name>,
+    #[arg(long, help = help::UP_NO_WEB)]
+    pub(crate) no_web: bool,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[arg(long, value_enum, help = help::KEY_STORE)]

@@ -47,6 +47,13 @@ Examples:
   hallway up --home /tmp/b --port 0 --no-mdns
   hallway up --json | head -1        one line of JSON as soon as the node is ready";
     pub(crate) const UP_NAME: &str = "The name others see; it is kept for the next time";
+    pub(crate) const UP_NO_WEB: &str = "Serve no page for a browser on this computer";
+    pub(crate) const OPEN: &str = "Open the page: people, talks, calls and files in a window";
+    pub(crate) const OPEN_AFTER: &str = "\
+Examples:
+  hallway open                       a window of its own, or your browser
+  hallway open --print               the address, good once and for a minute";
+    pub(crate) const OPEN_PRINT: &str = "Print the address instead of opening it";
     pub(crate) const PORT: &str = "TCP and UDP port; 0 for any. Without this: 42550, or another \
                                    when that is taken";
     pub(crate) const KEY_STORE: &str = "Keep the secret keys there, or move them there";
@@ -432,6 +439,9 @@ pub(crate) const NOT_VERIFIED: &str = "Not verified. If the numbers differ, some
 pub(crate) const NO_BROWSER: &str = "There is no desktop here to open the page on; on this \
                                      computer, this address shows it once within a minute:";
 
+pub(crate) const NO_BROWSER: &str = "There is no desktop here to open the page on; on this \
+                                     computer, this address shows it once within a minute:";
+
 pub(crate) const YES: [&str; 2] = ["y", "yes"];
 
 pub(crate) fn unread(count: u64) -> String {
@@ -628,6 +638,10 @@ mod tests {
         );
         assert_eq!(of(90_000), "1 d 1 h");
     }
+}
+
+pub(crate) fn browser_failed(program: &std::ffi::OsStr) -> String {
+    format!("cannot start {}", program.display())
 }
 
 pub(crate) fn browser_failed(program: &std::ffi::OsStr) -> String {

@@ -60,7 +60,7 @@ impl axum::serve::Listener for Listener {
         loop {
             match self.inner.accept().await {
                 Ok((stream, _)) => match stream.peer_cred() {
-                    Ok(peer) if may_speak(peer.uid(), own_uid()) => return (stream, ()),
+                    Ok(peer) if is_welcome(peer.uid()) => return (stream, ()),
                     Ok(peer) => tracing::warn!(uid = peer.uid(), "another user was turned away"),
                     Err(error) => tracing::warn!(%error, "a client without credentials"),
                 },
@@ -77,8 +77,9 @@ impl axum::serve::Listener for Listener {
     }
 }
 
-fn own_uid() -> u32 {
-    rustix::process::geteuid().as_raw()
+/// Whether a process of this user may use the API.
+pub(super) fn is_welcome(uid: u32) -> bool {
+    may_speak(uid, rustix::process::geteuid().as_raw())
 }
 
 /// Root can read the node's memory anyway: turning it away would protect nothing.

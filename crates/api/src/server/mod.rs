@@ -3,12 +3,14 @@
 mod files;
 mod history;
 mod listener;
+mod loopback;
 mod node;
 mod peers;
 mod request;
 mod send;
 mod stream;
 
+use crate::gate::Gate;
 use crate::problem::{Candidate, ProblemView};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
@@ -19,8 +21,10 @@ use hallway_node::Handle;
 use hallway_node::home::Home;
 use std::fmt::Display;
 use std::io;
+use std::sync::Arc;
 
 pub use listener::{Listener, bind};
+pub use loopback::serve_page;
 
 /// Longest request body: thirty times the longest text with everything in it escaped.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -29,9 +33,11 @@ pub(crate) use history::mark_sent;
 
 type Result<T> = std::result::Result<T, ProblemView>;
 
-/// The routes of the API over the node that runs in this home.
-pub fn router(node: Handle, home: Home) -> Router {
+/// The routes of the API over the node that runs in this home. With a gate there is a page to
+/// invite to.
+pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
     let doctor = async move |node, query| node::doctor(&home, node, query).await;
+    let open = async move || node::open(gate.as_deref());
     let peer = Router::new()
         .route("/", get(peers::show))
         .route("/verify", get(peers::safety_number).post(peers::verify))
@@ -46,6 +52,7 @@ pub fn router(node: Handle, home: Home) -> Router {
         .route("/status", get(node::status).put(node::set_status))
         .route("/name", put(node::set_name))
         .route("/doctor", get(doctor))
+        .route("/open", post(open))
         .route("/open", post(open))
         .route("/stop", post(node::stop))
         .route("/peers", get(peers::list))
@@ -74,9 +81,14 @@ pub fn router(node: Handle, home: Home) -> Router {
 }
 
 /// Serves the API until the node is told to stop.
-pub async fn serve(listener: Listener, node: Handle, home: Home) -> io::Result<()> {
+pub async fn serve(
+    listener: Listener,
+    node: Handle,
+    home: Home,
+    gate: Option<Arc<Gate>>,
+) -> io::Result<()> {
     let stop = node.clone();
-    axum::serve(listener, router(node, home))
+    axum::serve(listener, router(node, home, gate))
         .with_graceful_shutdown(async move { stop.stopping().await })
         .await
 }

@@ -1,7 +1,9 @@
-//! The node itself: status, name, availability, doctor, stop.
+//! The node itself: status, name, availability, doctor, its page, stop.
 
 use super::request::{Asked, Body};
 use super::{Result, ask, resolve, this_node};
+use crate::gate::{Gate, OpenView};
+use crate::problem::ProblemView;
 use crate::schema::{DoctorQuery, Done, NameRequest, StatusRequest};
 use axum::Json;
 use axum::extract::State;
@@ -46,4 +48,13 @@ pub(super) async fn doctor(
 pub(super) async fn stop(State(node): State<Handle>) -> Json<Done> {
     node.stop();
     Json(Done {})
+}
+
+/// Where the page can be opened, for a minute.
+pub(super) fn open(gate: Option<&Gate>) -> Result<Json<OpenView>> {
+    let gate = gate.ok_or_else(ProblemView::no_page)?;
+    let invited = gate.invite();
+    invited
+        .map(Json)
+        .map_err(|error| ProblemView::internal(error.to_string()))
 }

@@ -52,7 +52,7 @@ impl TestNode {
             version: "0",
         };
         let handle = hallway_node::start(config).await.unwrap();
-        let serving = tokio::spawn(hallway_api::serve(listener, handle.clone(), home));
+        let serving = tokio::spawn(hallway_api::serve(listener, handle.clone(), home, None));
         let client = Client::new(&socket);
         Self {
             handle,

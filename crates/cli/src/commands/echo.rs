@@ -42,7 +42,7 @@ pub(super) async fn echo(cx: &Context<'_>, network: NetworkArgs) -> Result {
         auto_answer: true,
         ..node_config(lock, secrets, config, &network)
     };
-    let node = Node::start(config).await?;
+    let node = Node::start(config, false).await?;
     let port = node.status().await?.port;
     node.announce(cx).await?;
     cx.out.note(&text::try_echo(NAME));

@@ -7,6 +7,7 @@ mod echo;
 mod files;
 mod history;
 mod open;
+mod open;
 mod passphrase;
 mod peers;
 mod send;
@@ -39,6 +40,7 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
     };
     match line.command {
         Command::Up(args) => up::up(&cx, args).await,
+        Command::Open { print } => open::open(&cx, print).await,
         Command::Stop { timeout } => about::stop(&cx, timeout).await,
         Command::Status => about::status(&cx).await,
         Command::Id => about::id(&cx).await,

@@ -6,12 +6,14 @@ use crate::args::{KeyStoreArg, NetworkArgs, UpArgs};
 use crate::failure::{Failure, Result};
 use crate::{show, text};
 use anyhow::Context as _;
+use hallway_api::Gate;
 use hallway_model::{Answer, Command, StatusView};
 use hallway_node::config::Config;
 use hallway_node::home::{Home, Lock};
 use hallway_node::keys::{self, Secrets};
 use hallway_node::{Handle, NodeConfig};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -27,11 +29,12 @@ pub(super) async fn up(cx: &Context<'_>, args: UpArgs) -> Result {
     log_to_stderr(&args.network, &config)?;
     let lock = home.lock().map_err(anyhow::Error::from)?;
     let secrets = secrets(cx, &lock, &args)?;
+    let page = !args.no_web;
     let config = NodeConfig {
         rename: args.name,
         ..node_config(lock, secrets, config, &args.network)
     };
-    let node = Node::start(config).await?;
+    let node = Node::start(config, page).await?;
     node.announce(cx).await?;
     node.run().await
 }
@@ -100,7 +103,8 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) async fn start(config: NodeConfig) -> Result<Self> {
+    /// Starts a node with its API, and with a page for a browser of this computer.
+    pub(super) async fn start(config: NodeConfig, page: bool) -> Result<Self> {
         let home = config.home.clone();
         let socket = home.socket().map_err(anyhow::Error::from)?;
         // From here on there is something to say goodbye to.
@@ -112,7 +116,11 @@ impl Node {
         let handle = hallway_node::start(config)
             .await
             .map_err(anyhow::Error::from)?;
-        let api = tokio::spawn(hallway_api::serve(listener, handle.clone(), home));
+        let gate = match page {
+            true => serve_page(&handle, &home).await,
+            false => None,
+        };
+        let api = tokio::spawn(hallway_api::serve(listener, handle.clone(), home, gate));
         Ok(Self {
             handle,
             interrupt,
@@ -165,5 +173,22 @@ impl Node {
         // Clients that do not take their last reply are left.
         let _ = tokio::time::timeout(LAST_REPLIES, self.api).await;
         Ok(())
+    }
+}
+
+/// Serves the page. A node does without when it cannot.
+async fn serve_page(node: &Handle, home: &Home) -> Option<Arc<Gate>> {
+    match Gate::open(home).await {
+        Ok((gate, listener)) => {
+            let routes = hallway_web::router();
+            let (node, home) = (node.clone(), home.clone());
+            let serving = hallway_api::serve_page(listener, node, home, gate.clone(), routes);
+            tokio::spawn(serving);
+            Some(gate)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "there is no page");
+            None
+        }
     }
 }

@@ -1,0 +1,119 @@
+// The node, as the page sees it: requests, and one stream of events.
+const TOKEN = "hallway.token";
+const RETRY_FIRST_MS = 250;
+const RETRY_MAX_MS = 5000;
+
+/** What the node refused, in its own words: an RFC 9457 problem. */
+export class Refused extends Error {
+  constructor(problem) {
+    super(problem.detail ?? problem.title ?? String(problem.status));
+    this.code = problem.code;
+    this.candidates = problem.candidates ?? [];
+  }
+}
+
+/** The node does not answer, or does not know this page any more. */
+export class Unreachable extends Error {
+  constructor(code) {
+    super(code);
+    this.code = code;
+  }
+}
+
+/** Exchanges the ticket in the address, if there is one, for the token of this tab. */
+export async function enter(location, history, storage) {
+  const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
+  if (!ticket) return storage.getItem(TOKEN);
+  history.replaceState(null, "", location.pathname);
+  const reply = await fetch("/api/v1/ticket", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ ticket }),
+  });
+  if (!reply.ok) return storage.getItem(TOKEN);
+  const { token } = await reply.json();
+  storage.setItem(TOKEN, token);
+  return token;
+}
+
+/** Splits what comes in pieces into the lines of NDJSON, each parsed. */
+export function lineSplitter(onValue) {
+  let rest = "";
+  return (piece) => {
+    const lines = (rest + piece).split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line) onValue(JSON.parse(line));
+  };
+}
+
+export class Api {
+  constructor(token) {
+    this.token = token;
+  }
+
+  async request(method, path, body, more = {}) {
+    const headers = { Authorization: `Bearer ${this.token}` };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    let reply;
+    try {
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      reply = await fetch(`/api/v1/${path}`, { method, headers: { ...headers, ...more.headers }, body: more.raw ?? text, signal: more.signal });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Unreachable("down");
+    }
+    if (reply.status === 401) throw new Unreachable("no_token");
+    if (!reply.ok) {
+      throw new Refused(await reply.json().catch(() => ({ status: reply.status })));
+    }
+    return reply;
+  }
+
+  async get(path, query) {
+    const asked = query ? `?${new URLSearchParams(query)}` : "";
+    return (await this.request("GET", path + asked)).json();
+  }
+
+  async post(path, body) {
+    return (await this.request("POST", path, body)).json();
+  }
+
+  async put(path, body) {
+    return (await this.request("PUT", path, body)).json();
+  }
+
+  /** The bytes at a path as an address for an image: a header carries the token, no URL does. */
+  async blob(path) {
+    return (await this.request("GET", path)).blob();
+  }
+
+  /**
+   * Tells every event from `since` on until `signal` fires, and comes back by itself after each
+   * break. `on.open` is called whenever the stream begins anew, `on.down` when it breaks.
+   */
+  async follow(since, on, signal) {
+    let wait = RETRY_FIRST_MS;
+    while (!signal.aborted) {
+      try {
+        const reply = await this.request("GET", `events?since=${since()}`, undefined, {
+          headers: { Accept: "application/x-ndjson" },
+          signal,
+        });
+        wait = RETRY_FIRST_MS;
+        await on.open();
+        const take = lineSplitter(on.event);
+        const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done) break;
+          take(value);
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        on.down(error.code ?? "down");
+      }
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      wait = Math.min(wait * 2, RETRY_MAX_MS);
+    }
+  }
+}

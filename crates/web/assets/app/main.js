@@ -1,0 +1,149 @@
+// The page begins here: enter, load, follow the events, draw.
+import { render } from "preact";
+import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { html } from "./html.js";
+import { Api, enter, Unreachable } from "./api.js";
+import { initial, reduce, talkOf, unreadTotal } from "./state.js";
+import { pick } from "./languages.js";
+import { People } from "./people.js";
+import { Talk } from "./talk.js";
+import { CallBar } from "./calls.js";
+import { Dialogs } from "./dialogs.js";
+
+const PAGE = 200;
+const NOTICE_MS = 6000;
+const PREVIEWS_AT_ONCE = 6;
+let lastKey = 0;
+
+/** One tab is live; another one that opens asks it to step aside. */
+function useOnlyTab() {
+  const [live, setLive] = useState(true);
+  const channel = useMemo(() => new BroadcastChannel("hallway"), []);
+  useEffect(() => {
+    channel.onmessage = ({ data }) => data === "mine" && setLive(false);
+    channel.postMessage("mine");
+  }, []);
+  const take = () => {
+    channel.postMessage("mine");
+    setLive(true);
+  };
+  return [live, take];
+}
+
+function App({ api }) {
+  const [state, dispatch] = useReducer(reduce, null, initial);
+  const [language, setLanguage] = useState(() => localStorage.getItem("hallway.language"));
+  const [theme, setTheme] = useState(() => localStorage.getItem("hallway.theme") ?? "auto");
+  const [minute, setMinute] = useState(() => Math.floor(Date.now() / 60000));
+  const [live, take] = useOnlyTab();
+  const current = useRef(state);
+  current.current = state;
+  const t = pick(language, navigator.languages);
+
+  const app = {
+    api, state, dispatch, t, theme, minute,
+    now: minute * 60000,
+    open: (dialog) => dispatch({ type: "dialog", dialog }),
+    close: () => dispatch({ type: "dialog", dialog: null }),
+    confirm: (question, word, go) => dispatch({ type: "dialog", dialog: { kind: "confirm", question, word, go } }),
+    select: (peer) => dispatch({ type: "select", peer }),
+    tell: (text) => {
+      const key = (lastKey += 1);
+      dispatch({ type: "notice", key, text });
+      setTimeout(() => dispatch({ type: "dismiss", key }), NOTICE_MS);
+    },
+    fail: (error) => app.tell(error instanceof Unreachable ? t.down : t.failed(error.message)),
+    act: (promise) => promise.catch(app.fail),
+    /** For what nobody waits for. */
+    quietly: (promise) => promise.catch(() => {}),
+    setLanguage: (code) => { localStorage.setItem("hallway.language", code); setLanguage(code); },
+    setTheme: (name) => { localStorage.setItem("hallway.theme", name); setTheme(name); },
+    welcomed: () => { localStorage.setItem("hallway.welcomed", "yes"); app.close(); },
+    loadMe: async () => dispatch({ type: "me", me: await api.get("status") }),
+    loadTalk: async (peer) => {
+      try {
+        const messages = await api.get("log", { peer, limit: PAGE });
+        dispatch({ type: "page", peer, messages, complete: messages.length < PAGE });
+      } catch (error) {
+        app.fail(error);
+      }
+    },
+  };
+
+  const load = async () => {
+    await app.loadMe();
+    const none = () => [];
+    const [peers, calls, transfers] = await Promise.all([api.get("peers"), api.get("calls").catch(none), api.get("files").catch(none)]);
+    dispatch({ type: "peers", peers });
+    dispatch({ type: "calls", calls });
+    dispatch({ type: "transfers", transfers });
+    const waiting = peers.filter((peer) => (peer.contact || peer.request) && !current.current.talks[peer.id]);
+    const preview = async () => {
+      for (let peer = waiting.pop(); peer; peer = waiting.pop()) {
+        const messages = await api.get("log", { peer: peer.id, limit: 1 });
+        dispatch({ type: "preview", peer: peer.id, messages });
+      }
+    };
+    Array.from({ length: PREVIEWS_AT_ONCE }, () => app.quietly(preview()));
+    if (!localStorage.getItem("hallway.welcomed")) app.open({ kind: "welcome" });
+  };
+
+  useEffect(() => {
+    if (!live) return undefined;
+    const end = new AbortController();
+    const on = {
+      open: async () => {
+        dispatch({ type: "online" });
+        await load();
+      },
+      event: (event) => dispatch({ type: "event", event }),
+      down: (why) => dispatch({ type: "down", why }),
+    };
+    load().then(() => api.follow(() => current.current.event, on, end.signal), (error) => {
+      dispatch({ type: "down", why: error.code ?? "down" });
+      api.follow(() => current.current.event, on, end.signal);
+    });
+    return () => end.abort();
+  }, [live]);
+
+  useEffect(() => {
+    const timer = setInterval(() => setMinute(Math.floor(Date.now() / 60000)), 5000);
+    return () => clearInterval(timer);
+  }, []);
+  const unread = unreadTotal(state);
+  useEffect(() => { document.title = unread ? `(${unread}) Hallway` : "Hallway"; }, [unread]);
+  useEffect(() => { document.documentElement.lang = t.code; }, [t]);
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  useEffect(() => {
+    const key = (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+        event.preventDefault();
+        app.open({ kind: "search" });
+      } else if (event.altKey && event.key.toLowerCase() === "a") {
+        const next = Object.values(current.current.peers).find((peer) => peer.unread > 0 && !peer.blocked);
+        if (next) app.select(next.id);
+      }
+    };
+    addEventListener("keydown", key);
+    return () => removeEventListener("keydown", key);
+  }, []);
+
+  if (!live) return html`<div class="whole"><h1>Hallway</h1><p>${t.takeOver}</p><button class="primary" onClick=${take}>${t.takeOverGo}</button></div>`;
+  if (state.trouble === "no_token") return html`<div class="whole"><h1>${t.noTokenTitle}</h1><p>${t.noToken}</p></div>`;
+  if (!state.me) return html`<div class="whole">${state.trouble && html`<p role="alert">${t.down}</p>`}</div>`;
+  const peer = state.peers[state.selected];
+  return html`
+    <div class=${`page${peer ? " talking" : ""}`}>
+      <${People} app=${app} />
+      ${peer ? html`<${Talk} key=${peer.id} app=${app} peer=${peer} />`
+        : html`<main class="talk"><${CallBar} app=${app} /><div class="whole"><h1>${t.choose}</h1><p>${t.chooseHint}</p></div></main>`}
+    </div>
+    ${state.trouble && html`<div class="offline" role="alert">${t.down}</div>`}
+    <div class="notices" aria-live="polite">${state.notices.map((notice) => html`<div key=${notice.key} role="status">${notice.text}<button onClick=${() => dispatch({ type: "dismiss", key: notice.key })} aria-label=${t.close}>✕</button></div>`)}</div>
+    <${Dialogs} app=${app} />`;
+}
+
+const token = await enter(location, history, sessionStorage);
+render(html`<${App} api=${new Api(token)} />`, document.getElementById("app"));

@@ -1,0 +1,206 @@
+// Pure: what the page knows, and how each thing that happens changes it. No view, no request.
+
+/** Rows mounted at once; a window moves over what was loaded. */
+export const ROWS_MOUNTED = 300;
+/** How far the window moves when its edge is near. */
+export const ROWS_STEP = 100;
+
+export const initial = () => ({
+  online: false,
+  trouble: null,
+  me: null,
+  event: 0,
+  peers: {},
+  talks: {},
+  calls: {},
+  transfers: {},
+  levels: {},
+  selected: null,
+  dialog: null,
+  notices: [],
+});
+
+const emptyTalk = () => ({ messages: [], complete: false, loaded: false, replying: null, editing: null });
+
+export const talkOf = (state, peer) => state.talks[peer] ?? emptyTalk();
+
+/** The other side of a message. */
+export const peerOf = (message, me) => (message.from === me ? message.to : message.from);
+
+const RANK = { queued: 0, sent: 1, delivered: 2, read: 3 };
+
+/** A message as it is now into a list in the order in which this disk got them. */
+export function merge(messages, message) {
+  const at = messages.findLastIndex((known) => known.id === message.id && known.from === message.from);
+  if (at < 0) return [...messages, message];
+  const earlier = messages[at];
+  // A state told by an event may be ahead of the page that was read meanwhile.
+  const state = RANK[earlier.state] > RANK[message.state] ? earlier.state : message.state;
+  return messages.map((known, i) => (i === at ? { ...message, state } : known));
+}
+
+function withTalk(state, peer, change) {
+  const talk = talkOf(state, peer);
+  return { ...state, talks: { ...state.talks, [peer]: { ...talk, ...change(talk) } } };
+}
+
+function withPeer(state, peer, change) {
+  const known = state.peers[peer];
+  return known ? { ...state, peers: { ...state.peers, [peer]: { ...known, ...change(known) } } } : state;
+}
+
+const without = (map, key) => {
+  const { [key]: _, ...rest } = map;
+  return rest;
+};
+
+export function reduce(state, action) {
+  switch (action.type) {
+    case "online":
+      return { ...state, online: true, trouble: null };
+    case "down":
+      return { ...state, online: false, trouble: action.why };
+    case "me":
+      return { ...state, me: action.me, event: Math.max(state.event, state.event || action.me.event) };
+    case "peers":
+      return { ...state, peers: Object.fromEntries(action.peers.map((peer) => [peer.id, peer])) };
+    case "calls":
+      return { ...state, calls: Object.fromEntries(action.calls.filter(isOn).map((call) => [call.id, call])) };
+    case "transfers":
+      return { ...state, transfers: Object.fromEntries(action.transfers.map((transfer) => [transfer.id, transfer])) };
+    case "page":
+      return withTalk(state, action.peer, (talk) => ({
+        messages: joinPage(talk.messages, action.messages),
+        complete: talk.complete || action.complete,
+        loaded: true,
+      }));
+    case "preview":
+      return withTalk(state, action.peer, (talk) => (talk.messages.length ? {} : { messages: action.messages }));
+    case "select":
+      return { ...state, selected: action.peer };
+    case "dialog":
+      return { ...state, dialog: action.dialog };
+    case "reply":
+      return withTalk(state, action.peer, () => ({ replying: action.message, editing: null }));
+    case "edit":
+      return withTalk(state, action.peer, () => ({ editing: action.message, replying: null }));
+    case "written":
+      return withTalk(state, action.peer, () => ({ editing: null, replying: null }));
+    case "read":
+      return withPeer(state, action.peer, () => ({ unread: 0 }));
+    case "notice":
+      return { ...state, notices: [...state.notices, { key: action.key, text: action.text }] };
+    case "dismiss":
+      return { ...state, notices: state.notices.filter((notice) => notice.key !== action.key) };
+    case "event":
+      return handleEvent({ ...state, event: action.event.event }, action.event);
+    default:
+      throw new Error(`no such action: ${action.type}`);
+  }
+}
+
+/** An older page before what is known, or a newer one after a break. */
+function joinPage(known, page) {
+  const ids = new Set(known.map((message) => message.from + message.id));
+  const fresh = page.filter((message) => !ids.has(message.from + message.id));
+  if (!known.length) return fresh;
+  const updated = page.reduce((all, message) => (ids.has(message.from + message.id) ? merge(all, message) : all), known);
+  const firstKnown = page.findIndex((message) => ids.has(message.from + message.id));
+  return firstKnown === 0 ? [...updated, ...fresh] : [...fresh, ...updated];
+}
+
+const isOn = (call) => call.state !== "ended";
+
+function handleEvent(state, event) {
+  switch (event.kind) {
+    case "message": {
+      const peer = peerOf(event.message, state.me.id);
+      const after = withTalk(state, peer, (talk) => {
+        const known = talk.messages.some((message) => message.id === event.message.id && message.from === event.message.from);
+        return known || event.new ? { messages: merge(talk.messages, event.message) } : {};
+      });
+      const unread = event.new && event.message.from !== state.me.id;
+      return unread ? withPeer(after, peer, (known) => ({ unread: known.unread + 1, typing: false })) : after;
+    }
+    case "state":
+      return withTalk(state, event.peer, (talk) => ({
+        messages: talk.messages.map((message) =>
+          message.id === event.id && message.from === state.me.id && RANK[event.state] > RANK[message.state]
+            ? { ...message, state: event.state }
+            : message,
+        ),
+      }));
+    case "read_up_to": {
+      if (event.author !== state.me.id) return withPeer(state, event.peer, () => ({ unread: 0 }));
+      return withTalk(state, event.peer, (talk) => ({
+        messages: talk.messages.map((message) =>
+          message.from === state.me.id && message.seq <= event.seq && RANK[message.state] < RANK.read && message.state !== "queued"
+            ? { ...message, state: "read" }
+            : message,
+        ),
+      }));
+    }
+    case "peer":
+    case "request": {
+      const { peer } = event;
+      // Events do not count what is unread.
+      const unread = state.peers[peer.id]?.unread ?? 0;
+      return { ...state, peers: { ...state.peers, [peer.id]: { ...peer, unread } } };
+    }
+    case "peer_gone":
+      return {
+        ...state,
+        peers: without(state.peers, event.id),
+        talks: without(state.talks, event.id),
+        selected: state.selected === event.id ? null : state.selected,
+      };
+    case "typing":
+      return withPeer(state, event.id, () => ({ typing: event.typing }));
+    case "call":
+      return isOn(event.call)
+        ? { ...state, calls: { ...state.calls, [event.call.id]: event.call } }
+        : { ...state, calls: without(state.calls, event.call.id), levels: without(state.levels, event.call.id) };
+    case "call_levels":
+      return { ...state, levels: { ...state.levels, [event.id]: event } };
+    case "transfer":
+      return { ...state, transfers: { ...state.transfers, [event.transfer.id]: event.transfer } };
+    default:
+      return state;
+  }
+}
+
+const lastAt = (state, peer) => talkOf(state, peer.id).messages.at(-1)?.at ?? peer.last_seen ?? 0;
+
+/** People in three lists: those who need an answer first, then by the last word. */
+export function people(state, filter = "") {
+  const wanted = filter.trim().toLocaleLowerCase();
+  const named = Object.values(state.peers).filter(
+    (peer) => !wanted || peer.name.toLocaleLowerCase().includes(wanted) || peer.tag.includes(wanted) || peer.id.startsWith(wanted),
+  );
+  const order = (a, b) =>
+    Number(b.unread > 0) - Number(a.unread > 0) || lastAt(state, b) - lastAt(state, a) || a.name.localeCompare(b.name) || a.id.localeCompare(b.id);
+  const nearbyOrder = (a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id);
+  return {
+    requests: named.filter((peer) => peer.request && !peer.blocked).sort(order),
+    contacts: named.filter((peer) => peer.contact && !peer.blocked).sort(order),
+    nearby: named.filter((peer) => !peer.contact && !peer.request && !peer.blocked && peer.state !== "offline").sort(nearbyOrder),
+  };
+}
+
+/** Names that more than one person has: there the tag stands beside the name. */
+export function ambiguous(state) {
+  const count = new Map();
+  for (const { name } of Object.values(state.peers)) count.set(name, (count.get(name) ?? 0) + 1);
+  return new Set([...count].filter(([, n]) => n > 1).map(([name]) => name));
+}
+
+export const unreadTotal = (state) => Object.values(state.peers).reduce((sum, peer) => sum + (peer.blocked ? 0 : peer.unread), 0);
+
+/** The sequence number up to which messages of a peer were shown, when all loaded ones were. */
+export const lastSeqOf = (messages, peer) => messages.reduce((last, message) => (message.from === peer ? Math.max(last, message.seq) : last), 0);
+
+/** The part of a list that is mounted, so that `anchor` stays inside. */
+export function mounted(length, end) {
+  const last = Math.min(length, Math.max(end, Math.min(length, ROWS_MOUNTED)));
+  return [Math.max(0, last - ROWS_MOUNTED), last];
+}

@@ -1,0 +1,253 @@
+// A talk with one person: its head, its messages in a moving window, and the composer.
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { html } from "./html.js";
+import { clock, day, dayKey, duration, isEmojiOnly, parts } from "./format.js";
+import { lastSeqOf, mounted, ROWS_MOUNTED, ROWS_STEP, talkOf } from "./state.js";
+import { Circle, dotOf, presenceWord } from "./people.js";
+import { Composer } from "./composer.js";
+import { CallBar } from "./calls.js";
+import { FileCard } from "./files.js";
+
+const EMOJI = ["👍", "❤️", "😂", "😮", "🙏", "🎉"];
+const MARKS = { queued: "🕓", sent: "✓", delivered: "✓✓", read: "✓✓" };
+/** This near to an edge the window moves, in pixels. */
+const NEAR_EDGE = 600;
+const PAGE = 200;
+
+function Text({ text }) {
+  return parts(text).map((part, i) => {
+    if (part.block !== undefined) return html`<pre key=${i}>${part.block}</pre>`;
+    if (part.code !== undefined) return html`<code key=${i}>${part.code}</code>`;
+    if (part.link !== undefined) return html`<a key=${i} href=${part.link} target="_blank" rel="noreferrer noopener">${part.link}</a>`;
+    return part.text;
+  });
+}
+
+function Reactions({ message, app, peer }) {
+  const count = new Map();
+  for (const { emoji, by } of message.reactions) count.set(emoji, [...(count.get(emoji) ?? []), by]);
+  if (!count.size) return null;
+  const toggle = (emoji, on) => app.act(app.api.post("messages", { to: peer.id, reaction: { target: message.id, emoji, on } }));
+  return html`<span class="reactions">${[...count].map(([emoji, by]) => {
+    const own = by.includes(app.state.me.id);
+    return html`<button key=${emoji} class=${own ? "own" : ""} aria-pressed=${own} onClick=${() => toggle(emoji, !own)}>${emoji}${by.length > 1 ? ` ${by.length}` : ""}</button>`;
+  })}</span>`;
+}
+
+function Actions({ message, app, peer, own }) {
+  const { t } = app;
+  const [choosing, setChoosing] = useState(false);
+  const react = (emoji) => {
+    setChoosing(false);
+    app.act(app.api.post("messages", { to: peer.id, reaction: { target: message.id, emoji, on: true } }));
+  };
+  const remove = () => app.confirm(t.removeSure, t.remove, () => app.api.post("messages", { to: peer.id, delete: message.id }));
+  const begin = (type) => app.dispatch({ type, peer: peer.id, message });
+  return html`<span class="actions" role="group">
+    ${choosing
+      ? EMOJI.map((emoji) => html`<button key=${emoji} onClick=${() => react(emoji)}>${emoji}</button>`)
+      : html`<button onClick=${() => setChoosing(true)} aria-label=${t.react} title=${t.react}>☺</button>
+        <button onClick=${() => begin("reply")} aria-label=${t.reply} title=${t.reply}>↩</button>
+        ${message.text && html`<button onClick=${() => navigator.clipboard.writeText(message.text)} aria-label=${t.copy} title=${t.copy}>⧉</button>`}
+        ${own && message.kind === "text" && html`<button onClick=${() => begin("edit")} aria-label=${t.edit} title=${t.edit}>✎</button>`}
+        ${own && html`<button onClick=${remove} aria-label=${t.remove} title=${t.remove}>🗑</button>`}`}
+  </span>`;
+}
+
+function Quote({ quote, app, peer }) {
+  const { t } = app;
+  const who = quote.from === app.state.me.id ? t.you : peer.name;
+  return html`<blockquote>${quote.from && html`<b>${who}</b> `}${quote.text?.slice(0, 200) ?? t.notHere}</blockquote>`;
+}
+
+function Content({ message, app, peer }) {
+  const { t } = app;
+  if (message.deleted) return html`<i class="gone">${t.deleted}</i>`;
+  if (message.kind === "text") return html`<span class=${isEmojiOnly(message.text) ? "text large" : "text"} dir="auto"><${Text} text=${message.text} /></span>`;
+  if (message.kind === "file" && message.file) return html`<${FileCard} message=${message} app=${app} peer=${peer} />`;
+  if (message.kind === "call" && message.call) {
+    const { outcome, duration_ms } = message.call;
+    return html`<span class="text">📞 ${t.callOutcome[outcome]?.(duration(duration_ms)) ?? t.call}</span>`;
+  }
+  return html`<i class="gone">${t.newer}</i>`;
+}
+
+function Message({ message, app, peer, first }) {
+  const { t, state } = app;
+  const own = message.from === state.me.id;
+  const mark = message.state === "queued" ? t.queued(peer.name) : t[message.state];
+  return html`<li class=${`message ${own ? "own" : "theirs"}${first ? " first" : ""}`} id=${`m-${message.id}`}>
+    ${!own && first && html`<${Circle} id=${peer.id} name=${peer.name} small />`}
+    <div class="bubble">
+      ${message.reply_to && html`<${Quote} quote=${message.reply_to} app=${app} peer=${peer} />`}
+      <${Content} message=${message} app=${app} peer=${peer} />
+      <span class="meta">
+        ${message.edited && !message.deleted && html`<span>${t.edited}</span>`}
+        <time title=${new Date(message.at).toLocaleString(t.code)}>${clock(message.at, t.code)}</time>
+        ${own && html`<span class=${`mark ${message.state}`} role="img" aria-label=${mark} title=${mark}>${MARKS[message.state]}</span>`}
+      </span>
+      ${own && message.state === "queued" && html`<span class="waits">${mark}</span>`}
+      <${Reactions} message=${message} app=${app} peer=${peer} />
+    </div>
+    ${!message.deleted && message.kind !== "call" && html`<${Actions} message=${message} app=${app} peer=${peer} own=${own} />`}
+  </li>`;
+}
+
+/** Messages from `start` to `end`, with a heading where a day begins. */
+function rows(messages, start, end, app, peer) {
+  const { t, now } = app;
+  const out = [];
+  for (let i = start; i < end; i += 1) {
+    const [message, before] = [messages[i], messages[i - 1]];
+    const newDay = !before || dayKey(before.at) !== dayKey(message.at);
+    if (newDay) out.push(html`<li class="day" key=${`d${message.from}${message.id}`}><span>${day(message.at, now, t.code, t)}</span></li>`);
+    const first = newDay || before.from !== message.from || message.at - before.at > 300000;
+    out.push(html`<${Message} key=${message.from + message.id} message=${message} app=${app} peer=${peer} first=${first} />`);
+  }
+  return out;
+}
+
+function Log({ app, peer, talk }) {
+  const { t } = app;
+  const { messages } = talk;
+  const box = useRef();
+  const bottom = useRef(true);
+  const keep = useRef(null);
+  const loading = useRef(false);
+  const [end, setEnd] = useState(Infinity);
+  const [below, setBelow] = useState(false);
+  const [start, last] = mounted(messages.length, Math.min(end, messages.length));
+
+  /** Remembers where the first visible row stands, so that it stays there. */
+  const hold = () => {
+    const top = box.current.scrollTop;
+    const row = [...box.current.querySelectorAll("li.message")].find((li) => li.offsetTop + li.offsetHeight > top);
+    keep.current = row && { id: row.id, at: row.offsetTop - top };
+  };
+  const load = async () => {
+    if (loading.current || talk.complete || !messages.length) return;
+    loading.current = true;
+    try {
+      const page = await app.api.get("log", { peer: peer.id, before: messages[0].id, limit: PAGE });
+      hold();
+      if (end !== Infinity) setEnd(end + page.length);
+      else if (!bottom.current) setEnd(messages.length + page.length);
+      app.dispatch({ type: "page", peer: peer.id, messages: page, complete: page.length < PAGE });
+    } catch (error) {
+      app.fail(error);
+    } finally {
+      loading.current = false;
+    }
+  };
+  const scroll = () => {
+    const { scrollTop, scrollHeight, clientHeight } = box.current;
+    const toEnd = scrollHeight - scrollTop - clientHeight;
+    bottom.current = toEnd < 40 && last === messages.length;
+    setBelow(!bottom.current && toEnd > clientHeight);
+    if (scrollTop < NEAR_EDGE) {
+      if (start > 0) {
+        hold();
+        setEnd(Math.max(ROWS_MOUNTED, last - ROWS_STEP));
+      } else load();
+    } else if (toEnd < NEAR_EDGE && last < messages.length) {
+      hold();
+      setEnd(last + ROWS_STEP >= messages.length ? Infinity : last + ROWS_STEP);
+    }
+  };
+  useLayoutEffect(() => {
+    const held = keep.current;
+    keep.current = null;
+    const row = held && document.getElementById(held.id);
+    if (row) box.current.scrollTop = row.offsetTop - held.at;
+    else if (bottom.current) box.current.scrollTop = box.current.scrollHeight;
+  });
+  useEffect(() => {
+    // Pictures and the composer change the height later.
+    const watch = new ResizeObserver(() => {
+      if (bottom.current) box.current.scrollTop = box.current.scrollHeight;
+    });
+    watch.observe(box.current);
+    return () => watch.disconnect();
+  }, []);
+  useEffect(() => {
+    if (messages.length < 40 && talk.loaded) load();
+  }, [talk.loaded]);
+  const toLatest = () => {
+    bottom.current = true;
+    setEnd(Infinity);
+    setBelow(false);
+    box.current.scrollTop = box.current.scrollHeight;
+  };
+  const list = useMemo(() => rows(messages, start, last, app, peer), [messages, start, last, app.t, peer, app.state.transfers, app.minute]);
+  return html`<div class="log" ref=${box} onScroll=${scroll} tabindex="0" role="log" aria-label=${t.message(peer.name)}>
+    ${talk.loaded && messages.length === 0 && html`<p class="hint">${t.empty}</p>`}
+    <ol>${list}</ol>
+    ${below && html`<button class="latest" onClick=${toLatest} aria-label=${t.latest}>↓</button>`}
+  </div>`;
+}
+
+function Banner({ app, peer }) {
+  const { t } = app;
+  if (peer.request) {
+    return html`<div class="banner" role="alert"><b>${t.requestTitle(peer.name)}</b><p>${t.requestHint}</p>
+      <div class="buttons"><button class="primary" onClick=${() => app.act(app.api.post(`peers/${peer.id}/accept`))}>${t.accept}</button>
+      <button onClick=${() => app.act(app.api.post(`peers/${peer.id}/forget`))}>${t.decline}</button>
+      <button class="danger" onClick=${() => app.confirm(t.blockSure(peer.name), t.block, () => app.api.post(`peers/${peer.id}/block`))}>${t.block}</button></div></div>`;
+  }
+  if (peer.impostor) {
+    return html`<div class="banner warning" role="alert"><b>${t.impostorTitle}</b><p>${t.impostorHint(peer.name)}</p>
+      <div class="buttons"><button onClick=${() => app.open({ kind: "verify", peer: peer.id })}>${t.verify}</button>
+      <button onClick=${() => app.act(app.api.post(`peers/${peer.id}/keep-name`))}>${t.keepName}</button></div></div>`;
+  }
+  return null;
+}
+
+function Head({ app, peer }) {
+  const { t, now } = app;
+  const busy = Object.values(app.state.calls).some((call) => call.peer === peer.id);
+  return html`<header class="head">
+    <button class="back" onClick=${() => app.select(null)} aria-label=${t.back}>←</button>
+    <${Circle} id=${peer.id} name=${peer.name} state=${dotOf(peer)} />
+    <div class="who"><h1>${peer.name} <small>~${peer.tag}</small></h1>
+      <span>${presenceWord(peer, t, now)} · <button class="link" onClick=${() => app.open({ kind: "verify", peer: peer.id })}>${peer.verified ? `✓ ${t.verified}` : t.notVerified}</button></span></div>
+    <button onClick=${() => app.act(app.api.post("calls", { peer: peer.id }))} disabled=${busy || !peer.contact}>📞 <span class="wide">${t.call}</span></button>
+    <details class="menu"><summary aria-label=${t.more}>⋮</summary><div>
+      <button onClick=${() => app.open({ kind: "verify", peer: peer.id })}>${t.verify}</button>
+      <button onClick=${() => app.open({ kind: "doctor", peer: peer.id })}>${t.doctor}</button>
+      <button class="danger" onClick=${() => app.confirm(t.blockSure(peer.name), t.block, () => app.api.post(`peers/${peer.id}/block`))}>${t.block}</button>
+      <button class="danger" onClick=${() => app.confirm(t.forgetSure(peer.name), t.forget, () => app.api.post(`peers/${peer.id}/forget`))}>${t.forget}</button>
+    </div></details>
+  </header>`;
+}
+
+export function Talk({ app, peer }) {
+  const { state, t } = app;
+  const talk = talkOf(state, peer.id);
+  useEffect(() => {
+    if (!talk.loaded) app.loadTalk(peer.id);
+  }, [peer.id, state.online]);
+  // What is on screen of a visible page was read.
+  useEffect(() => {
+    const tell = () => {
+      const seq = lastSeqOf(talk.messages, peer.id);
+      if (document.visibilityState !== "visible" || !document.hasFocus() || !peer.unread || !seq || peer.request) return;
+      app.dispatch({ type: "read", peer: peer.id });
+      app.quietly(app.api.post(`peers/${peer.id}/read`, { seq }));
+    };
+    tell();
+    document.addEventListener("visibilitychange", tell);
+    addEventListener("focus", tell);
+    return () => {
+      document.removeEventListener("visibilitychange", tell);
+      removeEventListener("focus", tell);
+    };
+  }, [talk.messages, peer.unread, peer.id]);
+  return html`<main class="talk">
+    <${Head} app=${app} peer=${peer} />
+    <${CallBar} app=${app} />
+    <${Banner} app=${app} peer=${peer} />
+    <${Log} key=${peer.id} app=${app} peer=${peer} talk=${talk} />
+    <div class="typing" aria-live="polite">${peer.typing ? t.typing(peer.name) : ""}</div>
+    <${Composer} key=${`c${peer.id}`} app=${app} peer=${peer} talk=${talk} />
+  </main>`;
+}

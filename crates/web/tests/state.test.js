@@ -1,0 +1,107 @@
+import { test } from "node:test";
+import assert from "node:assert/strict";
+import { ambiguous, initial, lastSeqOf, merge, mounted, people, reduce, ROWS_MOUNTED, talkOf, unreadTotal } from "../assets/app/state.js";
+
+const ME = "me";
+const message = (id, more = {}) => ({ id, from: "bo", to: ME, seq: 1, kind: "text", text: id, state: "delivered", at: 1000, reactions: [], ...more });
+const peer = (id, more = {}) => ({ id, name: id, tag: id, state: "live", status: "available", contact: true, request: false, blocked: false, unread: 0, last_seen: null, ...more });
+const event = (number, kind, more) => ({ type: "event", event: { event: number, kind, ...more } });
+
+function started(...actions) {
+  const begun = [{ type: "me", me: { id: ME, event: 5 } }, { type: "peers", peers: [peer("bo"), peer("al", { contact: false })] }, ...actions];
+  return begun.reduce(reduce, initial());
+}
+
+test("a new message is counted, shown once, and read", () => {
+  const told = event(6, "message", { new: true, message: message("a") });
+  let state = started(told, told);
+  assert.equal(talkOf(state, "bo").messages.length, 1);
+  assert.equal(state.event, 6);
+  assert.equal(unreadTotal(started(told)), 1);
+  state = reduce(state, { type: "read", peer: "bo" });
+  assert.equal(unreadTotal(state), 0);
+});
+
+test("a message of ours goes to the talk with its receiver, and only forward", () => {
+  const own = message("b", { from: ME, to: "bo", state: "queued" });
+  let state = started(event(6, "message", { new: true, message: own }));
+  const states = ["sent", "delivered", "sent"].map((name) => {
+    state = reduce(state, event(6, "state", { id: "b", peer: "bo", state: name }));
+    return talkOf(state, "bo").messages[0].state;
+  });
+  assert.deepEqual(states, ["sent", "delivered", "delivered"]);
+  state = reduce(state, event(6, "read_up_to", { author: ME, peer: "bo", seq: 1 }));
+  assert.equal(talkOf(state, "bo").messages[0].state, "read");
+  assert.equal(unreadTotal(state), 0);
+});
+
+test("what waits was not read, whatever its number", () => {
+  const own = message("b", { from: ME, to: "bo", state: "queued" });
+  const state = started(event(6, "message", { new: true, message: own }), event(6, "read_up_to", { author: ME, peer: "bo", seq: 9 }));
+  assert.equal(talkOf(state, "bo").messages[0].state, "queued");
+});
+
+test("pages join before and after what is known", () => {
+  const page = (...ids) => ({ type: "page", peer: "bo", messages: ids.map((id) => message(id)), complete: false });
+  const state = started(page("c", "d"), page("a", "b"), page("c", "d", "e"));
+  assert.deepEqual(talkOf(state, "bo").messages.map((m) => m.id), ["a", "b", "c", "d", "e"]);
+});
+
+test("a change of an old message that is not loaded does not bring it to the end", () => {
+  const state = started({ type: "page", peer: "bo", messages: [message("z")], complete: false }, event(7, "message", { new: false, message: message("old") }));
+  assert.deepEqual(talkOf(state, "bo").messages.map((m) => m.id), ["z"]);
+  assert.deepEqual(merge([message("z")], message("z", { text: "changed" }))[0].text, "changed");
+});
+
+test("an event of a peer keeps the count of unread messages", () => {
+  const state = started(event(6, "message", { new: true, message: message("a") }), event(6, "peer", { peer: peer("bo", { name: "Bo" }) }));
+  assert.equal(state.peers.bo.unread, 1);
+  assert.equal(state.peers.bo.name, "Bo");
+});
+
+test("whoever is forgotten leaves nothing on the page", () => {
+  const state = started({ type: "select", peer: "bo" }, event(6, "peer_gone", { id: "bo" }));
+  assert.equal(state.selected, null);
+  assert.equal(state.peers.bo, undefined);
+});
+
+test("people are listed by what they need", () => {
+  const peers = [
+    peer("quiet", { last_seen: 9 }),
+    peer("asks", { contact: false, request: true }),
+    peer("near", { contact: false, state: "nearby" }),
+    peer("gone", { contact: false, state: "offline" }),
+    peer("unread", { unread: 2, last_seen: 1 }),
+    peer("bad", { blocked: true }),
+  ];
+  const state = started({ type: "peers", peers });
+  const lists = people(state);
+  assert.deepEqual(lists.contacts.map((p) => p.id), ["unread", "quiet"]);
+  assert.deepEqual(lists.requests.map((p) => p.id), ["asks"]);
+  assert.deepEqual(lists.nearby.map((p) => p.id), ["near"]);
+  assert.deepEqual(people(state, "QUI").contacts.map((p) => p.id), ["quiet"]);
+});
+
+test("two people of one name are told apart", () => {
+  const state = started({ type: "peers", peers: [peer("a", { name: "Bo" }), peer("b", { name: "Bo" }), peer("c", { name: "Al" })] });
+  assert.deepEqual([...ambiguous(state)], ["Bo"]);
+});
+
+test("a call is there until it ends", () => {
+  const call = { id: "c", peer: "bo", state: "ringing" };
+  let state = started(event(6, "call", { call }), event(6, "call_levels", { id: "c", microphone_dbfs: -20 }));
+  assert.equal(state.calls.c.state, "ringing");
+  state = reduce(state, event(6, "call", { call: { ...call, state: "ended" } }));
+  assert.deepEqual([state.calls, state.levels], [{}, {}]);
+});
+
+test("so many rows are mounted and no more", () => {
+  assert.deepEqual(mounted(10, 10), [0, 10]);
+  assert.deepEqual(mounted(100000, 100000), [100000 - ROWS_MOUNTED, 100000]);
+  assert.deepEqual(mounted(100000, 50000), [50000 - ROWS_MOUNTED, 50000]);
+  assert.deepEqual(mounted(100000, 0), [0, ROWS_MOUNTED]);
+});
+
+test("what was shown is the highest number of theirs", () => {
+  assert.equal(lastSeqOf([message("a", { seq: 4 }), message("b", { seq: 9, from: ME })], "bo"), 4);
+});
