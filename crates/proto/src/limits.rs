@@ -88,3 +88,11 @@ pub const STRANGER_SESSIONS_MAX: usize = 128;
 pub const COLLISIONS_TOLD_MAX: usize = 64;
 /// Dials under way at once. After a network returns, hundreds of contacts are dialled in turns.
 pub const DIALS_MAX: usize = 32;
+/// Transfers that are fetched at once; more only share the same line and disk.
+pub const TRANSFERS_RUNNING_MAX: usize = 16;
+/// Open transfers with one peer: more than a person offers before the other has looked.
+pub const TRANSFERS_OPEN_MAX: usize = 1000;
+/// First wait after a transfer was interrupted; doubled each time.
+pub const TRANSFER_RETRY_FIRST: Duration = Duration::from_millis(500);
+/// Longest wait while the session stands.
+pub const TRANSFER_RETRY_LONGEST: Duration = Duration::from_secs(15);
