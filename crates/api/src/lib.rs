@@ -25,7 +25,6 @@
 //! | `GET export` | | everything, as lines of JSON |
 //! | `GET doctor` | [`DoctorQuery`] | what is wrong |
 //! | `POST open` | | where the page is; on the socket only |
-//! | `POST open` | | where the page is; on the socket only |
 //! | `POST stop` | | |
 //!
 //! `{peer}` is a name, a tag, an id or `name~tag`.

@@ -439,10 +439,11 @@ pub(crate) const NOT_VERIFIED: &str = "Not verified. If the numbers differ, some
 pub(crate) const NO_BROWSER: &str = "There is no desktop here to open the page on; on this \
                                      computer, this address shows it once within a minute:";
 
-pub(crate) const NO_BROWSER: &str = "There is no desktop here to open the page on; on this \
-                                     computer, this address shows it once within a minute:";
-
 pub(crate) const YES: [&str; 2] = ["y", "yes"];
+
+pub(crate) fn browser_failed(program: &std::ffi::OsStr) -> String {
+    format!("cannot start {}", program.display())
+}
 
 pub(crate) fn unread(count: u64) -> String {
     format!("{count} new")
@@ -638,12 +639,4 @@ mod tests {
         );
         assert_eq!(of(90_000), "1 d 1 h");
     }
-}
-
-pub(crate) fn browser_failed(program: &std::ffi::OsStr) -> String {
-    format!("cannot start {}", program.display())
-}
-
-pub(crate) fn browser_failed(program: &std::ffi::OsStr) -> String {
-    format!("cannot start {}", program.display())
 }

@@ -53,7 +53,6 @@ pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
         .route("/name", put(node::set_name))
         .route("/doctor", get(doctor))
         .route("/open", post(open))
-        .route("/open", post(open))
         .route("/stop", post(node::stop))
         .route("/peers", get(peers::list))
         .nest("/peers/{peer}", peer)

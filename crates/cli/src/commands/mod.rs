@@ -7,7 +7,6 @@ mod echo;
 mod files;
 mod history;
 mod open;
-mod open;
 mod passphrase;
 mod peers;
 mod send;
