@@ -19,7 +19,7 @@ export function FileCard({ message, app, peer }) {
   const { t, state } = app;
   const transfer = state.transfers[message.id];
   const { file } = message;
-  const act = (what) => app.act(app.api.post(`files/${message.id}/${what}`));
+  const act = (what) => app.act(app.api.post(`files/${message.id}/${what}`, what === "accept" ? {} : undefined));
   const button = (what, word, kind = "") => html`<button class=${kind} onClick=${() => act(what)}>${word}</button>`;
   const now = transfer?.state;
   const moving = now && now !== "done" && file.bytes > 0;
