@@ -438,6 +438,8 @@ mod tests {
             ]
             mdns = false
             read_receipts = false
+            downloads = "/srv/in"
+            accept_files_mb = 2_000
             log = "debug"
         "#;
         let address = |text| parse_address(text, PORT_DEFAULT).unwrap();
@@ -452,6 +454,8 @@ mod tests {
             ],
             mdns: false,
             read_receipts: false,
+            downloads: Some("/srv/in".into()),
+            accept_files_bytes: 2_000_000_000,
             log: Some(LevelFilter::DEBUG),
         };
         assert_eq!(parse(text), Ok(expected));
@@ -476,6 +480,7 @@ mod tests {
 
     #[test]
     fn every_mistake_names_its_line() {
+        let folder = "the whole path of a folder, such as \"/home/ann/Downloads\"";
         let port = "'port' must be a number from 1 to 65535, not";
         let peers = "'peers' must be a list of addresses, such as \
                      [\"192.168.1.5\", \"bo.local:42550\"], not";
@@ -506,6 +511,19 @@ mod tests {
             (
                 "zzz = 1\nport = 0",
                 format!("line 1: unknown key 'zzz'; {known}"),
+            ),
+            (
+                "downloads = 'in'",
+                format!("line 1: 'downloads' must be {folder}, not \"in\""),
+            ),
+            (
+                "accept_files_mb = -1",
+                "line 1: 'accept_files_mb' must be a number of megabytes, not -1".to_owned(),
+            ),
+            (
+                "accept_files_mb = 18446744073710",
+                "line 1: 'accept_files_mb' must be a number of megabytes, not 18446744073710"
+                    .to_owned(),
             ),
             ("port = 0", format!("line 1: {port} 0")),
             ("port = 65536", format!("line 1: {port} 65536")),
