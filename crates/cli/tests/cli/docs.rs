@@ -3,8 +3,9 @@
 use crate::run::{Home, assert_said};
 
 /// Every command the program has.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 23] = [
     "up",
+    "open",
     "stop",
     "status",
     "id",
@@ -13,6 +14,7 @@ const COMMANDS: [&str; 21] = [
     "peers",
     "connect",
     "send",
+    "files",
     "log",
     "tail",
     "verify",
@@ -40,6 +42,7 @@ fn help_shows_commands_exit_codes_and_examples() {
 
     Commands:
       up           Run your node in the foreground, until Ctrl-C or `hallway stop`
+      open         Open the page: people, talks, calls and files in a window
       stop         Stop the node, and wait until it is gone
       status       Show the node: name, port, addresses, sessions, what is wrong
       id           Print your id
@@ -48,6 +51,7 @@ fn help_shows_commands_exit_codes_and_examples() {
       peers        List who is here, and whom you know
       connect      Connect to an address, for networks without multicast
       send         Send a message, or change one
+      files        List the files that come and go, or decide about one
       log          Show what was written
       tail         Show every event as it happens
       verify       Compare the safety number with a peer
@@ -106,6 +110,7 @@ fn help_of_up() {
 
     Options:
           --name <NAME>             The name others see; it is kept for the next time
+          --no-web                  Serve no page for a browser on this computer
           --port <P>                TCP and UDP port; 0 for any. Without this: 42550, or another when
                                     that is taken
           --no-mdns                 Neither announce this node nor look for others
@@ -147,6 +152,7 @@ fn help_of_send() {
           --delete <ID>           Take your own message back
           --react <ID> <EMOJI>    Set an emoji on a message
           --unreact <ID> <EMOJI>  Take your emoji off a message
+      -f, --file <PATH>...        Send this file or folder
           --wait <WAIT>           Return once the message has come this far [possible values: queued,
                                   sent, delivered]
           --timeout <S>           Seconds to wait [default: 10]
