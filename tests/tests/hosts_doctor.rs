@@ -77,7 +77,7 @@ fn a_healthy_network_is_called_healthy() {
     let lan = Lan::of(2);
     let (ann, bo) = (Host::start(&lan, 0, "Ann"), Host::start(&lan, 1, "Bo"));
     ann.befriend(&bo);
-    for name in [
+    let names = [
         "node",
         "disk",
         "interfaces",
@@ -85,7 +85,8 @@ fn a_healthy_network_is_called_healthy() {
         "port",
         "identity",
         "company",
-    ] {
+    ];
+    for name in names {
         let (checks, code) = examine(&ann, &[], name);
         assert!(
             checks.iter().all(|check| check["outcome"] == "ok"),
@@ -98,6 +99,20 @@ fn a_healthy_network_is_called_healthy() {
     let shown = ann.cli_raw(&["doctor"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("ok    running as Ann"), "{shown}");
+    // The node was called at each of its addresses, which is no trouble that a log should tell.
+    let addresses = ann.one(&["status", "--json"])["addresses"].take();
+    let addresses: Vec<SocketAddr> = serde_json::from_value(addresses).unwrap();
+    let examinations = names.len() + 2;
+    ann.until("the calls have ended", PATIENCE, |ann| {
+        let calls = usize::try_from(ann.counter("connection_unused")).unwrap();
+        (calls >= addresses.len() * examinations).then_some(())
+    });
+    let log = ann.log();
+    let about_itself = |line: &&str| {
+        let from = |address: &SocketAddr| line.contains(&address.ip().to_string());
+        line.contains("a handshake failed") && addresses.iter().any(from)
+    };
+    assert_eq!(log.lines().find(about_itself), None, "{log}");
 }
 
 fn a_node_that_does_not_run_is_missed() {

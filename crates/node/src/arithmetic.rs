@@ -32,6 +32,10 @@ pub(crate) enum ConnectError {
     /// The network.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// Closed before the first byte, by somebody who wants to know whether a node is here, as
+    /// `hallway doctor` does.
+    #[error("the other end hung up without a word")]
+    Wordless,
     /// Not finished in time.
     #[error("the other end did not finish the handshake in time")]
     Slow,
@@ -75,6 +79,9 @@ impl Handshaker {
         stream: &mut TcpStream,
     ) -> Result<Box<Established>, ConnectError> {
         let within = tokio::time::timeout(HANDSHAKE_TIME_MAX, async {
+            if stream.peek(&mut [0]).await? == 0 {
+                return Err(ConnectError::Wordless);
+            }
             let handshake = Handshake::respond(self.keys.clone(), &self.policy, entropy()?);
             self.finish(stream, handshake).await
         });

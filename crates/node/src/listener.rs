@@ -146,6 +146,10 @@ pub(crate) async fn accept(
                     remote,
                     established,
                 },
+                Err(ConnectError::Wordless) => {
+                    tracing::debug!(%remote, "somebody looked whether a node is here");
+                    Incoming::Failed(counter(&ConnectError::Wordless))
+                }
                 Err(error) => {
                     tracing::info!(%remote, %error, "a handshake failed");
                     Incoming::Failed(counter(&error))
@@ -171,6 +175,7 @@ pub(crate) fn counter(error: &ConnectError) -> &'static str {
     match error {
         ConnectError::Handshake(error) => error.counter(),
         ConnectError::Io(_) => "handshake_broken_off",
+        ConnectError::Wordless => "connection_unused",
         ConnectError::Slow => "handshake_slow",
     }
 }
