@@ -3,6 +3,9 @@
 use crate::safe;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
 use unicode_width::UnicodeWidthStr;
 
 /// Where a command's output goes, and in what form.
@@ -70,6 +73,18 @@ impl Out {
         } else {
             self.text(&text())
         }
+    }
+
+    /// Waits until nobody reads stdout any more, which a pipe tells without being written to.
+    pub(crate) async fn abandoned(&self) {
+        let stdout = io::stdout().as_fd().try_clone_to_owned();
+        // A file cannot be waited for, and is never abandoned.
+        if let Ok(stdout) = stdout.and_then(Sender::from_owned_fd_unchecked)
+            && stdout.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 
     /// Talk, which is not the result. Nobody is left to tell when stderr is closed.

@@ -45,13 +45,13 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         Command::Id => about::id(&cx).await,
         Command::Name { new } => about::name(&cx, new).await,
         Command::SetStatus { status } => about::set_status(&cx, status.into()).await,
-        Command::Peers { watch } => peers::peers(&cx, watch).await,
+        Command::Peers { watch } => cx.while_read(peers::peers(&cx, watch)).await,
         Command::Connect { address } => peers::connect(&cx, address).await,
         Command::Send(args) if !args.file.is_empty() => files::send(&cx, &args).await,
         Command::Files { command } => files::files(&cx, command).await,
         Command::Send(args) => send::send(&cx, args).await,
         Command::Log(args) => history::log(&cx, args).await,
-        Command::Tail { since } => history::tail(&cx, since).await,
+        Command::Tail { since } => cx.while_read(history::tail(&cx, since)).await,
         Command::Verify {
             peer,
             keep_name: true,
@@ -90,6 +90,14 @@ impl Context<'_> {
             zone: TimeZone::system(),
             ids: false,
             mixed,
+        }
+    }
+
+    /// Ends what would go on without end once nobody reads it any more.
+    async fn while_read(&self, stream: impl Future<Output = Result>) -> Result {
+        tokio::select! {
+            done = stream => done,
+            () = self.out.abandoned() => Ok(()),
         }
     }
 

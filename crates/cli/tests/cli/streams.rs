@@ -2,6 +2,7 @@
 
 use crate::run::{Home, pair};
 use serde_json::json;
+use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
 
@@ -79,6 +80,35 @@ fn a_closed_pipe_is_no_error() {
             "{args:?}"
         );
     }
+}
+
+#[test]
+fn a_stream_ends_with_its_reader_and_not_with_the_next_event() {
+    let home = Home::up("Ann");
+    for args in [&["tail"][..], &["tail", "--json"], &["peers", "--watch"]] {
+        let mut child = home.command(args).spawn().unwrap();
+        // Nothing happens here that it could be told of.
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn a_stream_into_a_file_goes_on() {
+    let (ann, _bo) = pair("Bo");
+    ann.tell("Bo", "one");
+    let path = ann.log().with_file_name("events");
+    let file = File::create(&path).unwrap();
+    let mut tail = ann.command(["tail", "--since", "0"]);
+    let mut tail = tail.stdout(file).spawn().unwrap();
+    while std::fs::read(&path).unwrap().is_empty() {
+        assert_eq!(tail.try_wait().unwrap(), None);
+        std::thread::yield_now();
+    }
+    assert_eq!(ann.run(&["stop"]).code, 0);
+    let ended = tail.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    assert_eq!(ended.stderr, b"The node has stopped\n");
 }
 
 #[test]
