@@ -208,6 +208,10 @@ pub(crate) struct UpArgs {
     pub(crate) name: Option<Name>,
     #[arg(long, help = help::UP_NO_WEB)]
     pub(crate) no_web: bool,
+    #[arg(long, value_name = "NAME", help = help::UP_INPUT)]
+    pub(crate) input: Option<String>,
+    #[arg(long, value_name = "NAME", help = help::UP_OUTPUT)]
+    pub(crate) output: Option<String>,
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
     #[arg(long, value_enum, help = help::KEY_STORE)]

@@ -47,6 +47,9 @@ Examples:
   hallway up --home /tmp/b --port 0 --no-mdns
   hallway up --json | head -1        one line of JSON as soon as the node is ready";
     pub(crate) const UP_NAME: &str = "The name others see; it is kept for the next time";
+    pub(crate) const UP_INPUT: &str = "The microphone of calls for this run: its name, or a part of \
+                                       it; see `hallway devices`";
+    pub(crate) const UP_OUTPUT: &str = "The speaker of calls for this run";
     pub(crate) const UP_NO_WEB: &str = "Serve no page for a browser on this computer";
     pub(crate) const OPEN: &str = "Open the page: people, talks, calls and files in a window";
     pub(crate) const OPEN_AFTER: &str = "\

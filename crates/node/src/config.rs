@@ -9,6 +9,12 @@
 //! read_receipts = true     # tell others what was read
 //! downloads = "/home/ann/Downloads"   # where files go; the default is this folder
 //! accept_files_mb = 100    # files of contacts up to so many megabytes are taken unasked; 0: none
+//! input = "Blue Yeti"      # the microphone of calls, until another is chosen; or "default"
+//! output = "USB Headset"   # their speaker
+//! echo_cancellation = true # what the speaker plays is not sent back
+//! noise_suppression = true # the fan stays here
+//! gain_control = true      # a quiet voice is sent louder
+//! studio = false           # music and the least delay, for more bandwidth
 //! log = "info"             # off, error, warn, info, debug or trace
 //! ```
 
@@ -16,6 +22,7 @@ mod address;
 
 pub use address::{Address, AddressError, Host, ResolveError, parse_address};
 
+use crate::audio::Choice;
 use crate::home::Home;
 use hallway_model::{Name, NameError, PORT_DEFAULT};
 use std::fs::File;
@@ -28,7 +35,7 @@ use tracing::level_filters::LevelFilter;
 /// Longest configuration file: some thousand peers, but nothing that was put there by mistake.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 15] = [
     "name",
     "device",
     "port",
@@ -37,6 +44,12 @@ const KEYS: [&str; 9] = [
     "read_receipts",
     "downloads",
     "accept_files_mb",
+    "input",
+    "output",
+    "echo_cancellation",
+    "noise_suppression",
+    "gain_control",
+    "studio",
     "log",
 ];
 /// Pictures and documents, but nothing that fills a disk unasked.
@@ -65,6 +78,18 @@ pub struct Config {
     pub downloads: Option<PathBuf>,
     /// Files of contacts up to so many bytes are taken without asking.
     pub accept_files_bytes: u64,
+    /// The microphone of calls while no other was chosen.
+    pub input: Choice,
+    /// The speaker of calls while no other was chosen.
+    pub output: Choice,
+    /// Take out of what the microphone hears what the speaker plays.
+    pub echo_cancellation: bool,
+    /// Take out steady noise.
+    pub noise_suppression: bool,
+    /// Send quiet and loud voices alike.
+    pub gain_control: bool,
+    /// Send music with the least delay.
+    pub studio: bool,
     /// The least level that is logged; `None` where the file does not say.
     pub log: Option<LevelFilter>,
 }
@@ -80,6 +105,12 @@ impl Default for Config {
             read_receipts: true,
             downloads: None,
             accept_files_bytes: ACCEPT_FILES_BYTES_DEFAULT,
+            input: Choice::Default,
+            output: Choice::Default,
+            echo_cancellation: true,
+            noise_suppression: true,
+            gain_control: true,
+            studio: false,
             log: None,
         }
     }
@@ -261,6 +292,12 @@ impl Entry<'_> {
             "read_receipts" => config.read_receipts = self.bool()?,
             "downloads" => config.downloads = Some(self.folder()?),
             "accept_files_mb" => config.accept_files_bytes = self.megabytes()?,
+            "input" => config.input = self.device()?,
+            "output" => config.output = self.device()?,
+            "echo_cancellation" => config.echo_cancellation = self.bool()?,
+            "noise_suppression" => config.noise_suppression = self.bool()?,
+            "gain_control" => config.gain_control = self.bool()?,
+            "studio" => config.studio = self.bool()?,
             "log" => config.log = Some(self.level()?),
             _ => {
                 let (line, key) = (self.line(), shown(self.key));
@@ -324,6 +361,11 @@ impl Entry<'_> {
         megabytes
             .and_then(|megabytes| megabytes.checked_mul(1_000_000))
             .ok_or_else(|| self.is_not("a number of megabytes"))
+    }
+
+    fn device(&self) -> Result<Choice, ConfigError> {
+        let text = self.value.as_str().map(Choice::new);
+        text.ok_or_else(|| self.is_not("the name of a sound device in quotes"))
     }
 
     fn bool(&self) -> Result<bool, ConfigError> {
@@ -440,6 +482,12 @@ mod tests {
             read_receipts = false
             downloads = "/srv/in"
             accept_files_mb = 2_000
+            input = "yeti"
+            output = "default"
+            echo_cancellation = false
+            noise_suppression = false
+            gain_control = false
+            studio = true
             log = "debug"
         "#;
         let address = |text| parse_address(text, PORT_DEFAULT).unwrap();
@@ -456,6 +504,12 @@ mod tests {
             read_receipts: false,
             downloads: Some("/srv/in".into()),
             accept_files_bytes: 2_000_000_000,
+            input: Choice::Device("yeti".into()),
+            output: Choice::Default,
+            echo_cancellation: false,
+            noise_suppression: false,
+            gain_control: false,
+            studio: true,
             log: Some(LevelFilter::DEBUG),
         };
         assert_eq!(parse(text), Ok(expected));
@@ -485,7 +539,8 @@ mod tests {
         let peers = "'peers' must be a list of addresses, such as \
                      [\"192.168.1.5\", \"bo.local:42550\"], not";
         let known = "the known keys are name, device, port, peers, mdns, read_receipts, downloads, \
-                     accept_files_mb, log";
+                     accept_files_mb, input, output, echo_cancellation, noise_suppression, \
+                     gain_control, studio, log";
         let level = r#"'log' must be "off", "error", "warn", "info", "debug" or "trace", not"#;
         for (text, expected) in [
             (
@@ -515,6 +570,10 @@ mod tests {
             (
                 "downloads = 'in'",
                 format!("line 1: 'downloads' must be {folder}, not \"in\""),
+            ),
+            (
+                "input = 1",
+                "line 1: 'input' must be the name of a sound device in quotes, not 1".to_owned(),
             ),
             (
                 "accept_files_mb = -1",

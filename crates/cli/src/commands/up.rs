@@ -8,6 +8,7 @@ use crate::{show, text};
 use anyhow::Context as _;
 use hallway_api::Gate;
 use hallway_model::{Answer, Command, StatusView};
+use hallway_node::audio::{Preferences, Source};
 use hallway_node::config::Config;
 use hallway_node::home::{Home, Lock};
 use hallway_node::keys::{self, Secrets};
@@ -30,8 +31,11 @@ pub(super) async fn up(cx: &Context<'_>, args: UpArgs) -> Result {
     let lock = home.lock().map_err(anyhow::Error::from)?;
     let secrets = secrets(cx, &lock, &args)?;
     let page = !args.no_web;
+    let (input, output) = (args.input.as_deref(), args.output.as_deref());
+    let sound = Source::Devices(Preferences::new(&config, input, output));
     let config = NodeConfig {
         rename: args.name,
+        sound,
         ..node_config(lock, secrets, config, &args.network)
     };
     let node = Node::start(config, page).await?;
@@ -87,7 +91,7 @@ pub(super) fn node_config(
         accept_all: false,
         downloads: config.downloads,
         accept_files_bytes: config.accept_files_bytes,
-        sound: hallway_node::audio::Source::default(),
+        sound: Source::default(),
         auto_answer: false,
         keep_history: true,
         version: env!("CARGO_PKG_VERSION"),

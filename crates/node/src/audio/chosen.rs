@@ -2,6 +2,7 @@
 
 use crate::audio::parrot::Parrot;
 use crate::audio::{AudioError, Choice, Hosts, system};
+use crate::config::Config;
 use crate::home::write_atomic;
 use hallway_model::{DevicesView, SoundDirection};
 use hallway_voice::capture::CaptureConfig;
@@ -14,24 +15,48 @@ use tokio::sync::Notify;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The devices of this computer.
-    Devices {
-        /// The microphone for this run; `None` takes what was chosen last.
-        input: Option<Choice>,
-        /// The same for the speaker.
-        output: Option<Choice>,
-        /// What is done to what the microphone hears.
-        capture: CaptureConfig,
-    },
+    Devices(Preferences),
     /// None: what is heard is said again a moment later.
     Parrot,
 }
 
 impl Default for Source {
     fn default() -> Self {
-        Self::Devices {
-            input: None,
-            output: None,
-            capture: CaptureConfig::default(),
+        Self::Devices(Preferences::default())
+    }
+}
+
+/// What a person wants of sound, before they chose a device with [`Devices::choose`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preferences {
+    /// The microphone for this run, whatever was chosen.
+    pub input: Option<Choice>,
+    /// The same for the speaker.
+    pub output: Option<Choice>,
+    /// The microphone while none was chosen.
+    pub input_otherwise: Choice,
+    /// The same for the speaker.
+    pub output_otherwise: Choice,
+    /// What is done to what the microphone hears.
+    pub capture: CaptureConfig,
+    /// Music and the least delay, for more bandwidth.
+    pub studio: bool,
+}
+
+impl Preferences {
+    /// What the configuration says, with the devices for this run.
+    pub fn new(config: &Config, input: Option<&str>, output: Option<&str>) -> Self {
+        Self {
+            input: input.map(Choice::new),
+            output: output.map(Choice::new),
+            input_otherwise: config.input.clone(),
+            output_otherwise: config.output.clone(),
+            capture: CaptureConfig {
+                echo: config.echo_cancellation,
+                noise: config.noise_suppression,
+                gain: config.gain_control,
+            },
+            studio: config.studio,
         }
     }
 }
@@ -58,6 +83,7 @@ impl Choices {
 pub(crate) struct Sound {
     hosts: Hosts,
     capture: CaptureConfig,
+    studio: bool,
     choices: Arc<Mutex<Choices>>,
 }
 
@@ -70,6 +96,11 @@ impl Sound {
     /// What is done to what the microphone hears.
     pub(crate) fn capture(&self) -> CaptureConfig {
         self.capture
+    }
+
+    /// Music and the least delay are wanted.
+    pub(crate) fn studio(&self) -> bool {
+        self.studio
     }
 
     /// The devices that are meant now.
@@ -100,40 +131,40 @@ pub struct Devices {
 impl Devices {
     /// Of this source, with the choices kept in this file.
     pub fn new(source: Source, file: PathBuf) -> Self {
-        let (hosts, capture, input, output): (Hosts, _, _, _) = match source {
-            Source::Devices {
-                input,
-                output,
-                capture,
-            } => (Arc::new(system), capture, input, output),
+        let (hosts, preferences): (Hosts, _) = match source {
+            Source::Devices(preferences) => (Arc::new(system), preferences),
             Source::Parrot => {
                 let as_it_came = CaptureConfig {
                     echo: false,
                     noise: false,
                     gain: false,
                 };
+                let preferences = Preferences {
+                    capture: as_it_came,
+                    ..Preferences::default()
+                };
                 let parrot = Parrot::default();
-                (
-                    Arc::new(move || Box::new(parrot.clone())),
-                    as_it_came,
-                    None,
-                    None,
-                )
+                (Arc::new(move || Box::new(parrot.clone())), preferences)
             }
         };
-        let kept = |kept: Option<String>| kept.as_deref().map(Choice::new).unwrap_or_default();
-        let Kept {
-            input: kept_input,
-            output: kept_output,
-        } = read(&file);
+        let kept = read(&file);
+        let choice = |now: Option<Choice>, kept: Option<String>, otherwise: Choice| {
+            now.or_else(|| kept.as_deref().map(Choice::new))
+                .unwrap_or(otherwise)
+        };
         let choices = Choices {
-            input: input.unwrap_or_else(|| kept(kept_input)),
-            output: output.unwrap_or_else(|| kept(kept_output)),
+            input: choice(preferences.input, kept.input, preferences.input_otherwise),
+            output: choice(
+                preferences.output,
+                kept.output,
+                preferences.output_otherwise,
+            ),
         };
         Self {
             sound: Sound {
                 hosts,
-                capture,
+                capture: preferences.capture,
+                studio: preferences.studio,
                 choices: Arc::new(Mutex::new(choices)),
             },
             file: Arc::new(file),

@@ -10,7 +10,7 @@ mod system;
 pub(crate) mod wake;
 
 pub(crate) use chosen::{Choices, Sound};
-pub use chosen::{Devices, Source};
+pub use chosen::{Devices, Preferences, Source};
 use hallway_model::{DeviceView, SoundDirection};
 use ring::{CaptureEnd, PlaybackEnd};
 use std::sync::mpsc;

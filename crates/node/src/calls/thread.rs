@@ -8,7 +8,7 @@ use crate::audio::wake::{Wake, Woken};
 use crate::clock::Clock;
 use hallway_model::{CallId, CallQuality, CallStatsView, EventKind, Instant};
 use hallway_proto::io::{Input, MediaPlan};
-use hallway_voice::codec::{EncoderConfig, FrameLength};
+use hallway_voice::codec::{EncoderConfig, FrameLength, Mode};
 use hallway_voice::media::{Media, MediaConfig, Statistics};
 use hallway_voice::mix::Mixer;
 use hallway_voice::sframe::Header;
@@ -151,6 +151,17 @@ impl Thread {
         let media = getrandom::fill(&mut seed)
             .map_err(|error| error.to_string())
             .and_then(|()| {
+                let (frame, encoder) = if self.sound.studio() {
+                    (
+                        FrameLength::Ms5,
+                        EncoderConfig {
+                            mode: Mode::Studio,
+                            ..EncoderConfig::default()
+                        },
+                    )
+                } else {
+                    (FrameLength::Ms10, EncoderConfig::default())
+                };
                 let config = MediaConfig {
                     send_key: *plan.send_key.bytes(),
                     send_kid: plan.send_kid,
@@ -158,8 +169,8 @@ impl Thread {
                     receive_kid: plan.receive_kid,
                     seed,
                     candidates: plan.candidates.clone(),
-                    frame: FrameLength::Ms10,
-                    encoder: EncoderConfig::default(),
+                    frame,
+                    encoder,
                     playout: hallway_voice::playout::Config::default(),
                 };
                 Media::new(&config, self.clock.mono()).map_err(|error| error.to_string())
