@@ -11,6 +11,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
+/// For what is no microphone.
+const AS_IT_CAME: CaptureConfig = CaptureConfig {
+    echo: false,
+    noise: false,
+    gain: false,
+};
+
 /// Where the sound of calls comes from and goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -88,6 +95,17 @@ pub(crate) struct Sound {
 }
 
 impl Sound {
+    /// Of these hosts, with their default devices and nothing done to what they hear.
+    #[cfg(test)]
+    pub(crate) fn of(hosts: Hosts) -> Self {
+        Self {
+            hosts,
+            capture: AS_IT_CAME,
+            studio: false,
+            choices: Arc::default(),
+        }
+    }
+
     /// Makes hosts of devices.
     pub(crate) fn hosts(&self) -> Hosts {
         self.hosts.clone()
@@ -134,13 +152,8 @@ impl Devices {
         let (hosts, preferences): (Hosts, _) = match source {
             Source::Devices(preferences) => (Arc::new(system), preferences),
             Source::Parrot => {
-                let as_it_came = CaptureConfig {
-                    echo: false,
-                    noise: false,
-                    gain: false,
-                };
                 let preferences = Preferences {
-                    capture: as_it_came,
+                    capture: AS_IT_CAME,
                     ..Preferences::default()
                 };
                 let parrot = Parrot::default();

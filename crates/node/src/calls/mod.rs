@@ -141,3 +141,279 @@ impl Calls {
         Ok(Running { orders, wake })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::ring::{CaptureEnd, PlaybackEnd};
+    use crate::audio::{AudioError, Failed, Host, Opened};
+    use hallway_model::{DeviceView, SoundDirection};
+    use hallway_proto::call::MediaKey;
+    use std::f32::consts::TAU;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::sync::mpsc::Receiver;
+    use std::time::Duration;
+    use tokio::sync::mpsc::UnboundedReceiver;
+
+    /// Blocks of 5 ms, as sound servers have them.
+    const BLOCK: usize = 240;
+    const BLOCK_TIME: Duration = Duration::from_millis(5);
+
+    /// Somebody who hums one tone and listens; without devices, nobody.
+    #[derive(Clone)]
+    struct Hummer {
+        hertz: f32,
+        deaf_and_mute: bool,
+        heard: Sender<Vec<f32>>,
+    }
+
+    struct Stop(Arc<AtomicBool>);
+
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    fn ticking(mut block: impl FnMut() + Send + 'static) -> Opened {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = stop.clone();
+        std::thread::spawn(move || {
+            let mut due = std::time::Instant::now();
+            while !stop.load(Relaxed) {
+                block();
+                due += BLOCK_TIME;
+                std::thread::sleep(due.saturating_duration_since(std::time::Instant::now()));
+            }
+        });
+        Opened {
+            rate: 48_000,
+            stream: Box::new(Stop(stopping)),
+        }
+    }
+
+    impl Host for Hummer {
+        fn devices(&mut self) -> Result<Vec<DeviceView>, AudioError> {
+            if self.deaf_and_mute {
+                return Err(AudioError::NoCard);
+            }
+            let device = |direction| DeviceView {
+                id: "hummer".into(),
+                name: "Hummer".into(),
+                direction,
+                default: true,
+                chosen: false,
+                headphones: true,
+            };
+            Ok([SoundDirection::Input, SoundDirection::Output]
+                .map(device)
+                .into())
+        }
+
+        fn open_input(
+            &mut self,
+            _: &str,
+            mut end: CaptureEnd,
+            _: Failed,
+        ) -> Result<Opened, AudioError> {
+            let (step, mut phase) = (TAU * self.hertz / 48_000.0, 0.0_f32);
+            Ok(ticking(move || {
+                let tone = [(); BLOCK].map(|()| {
+                    phase = (phase + step) % TAU;
+                    0.5 * phase.sin()
+                });
+                end.write(tone.into_iter());
+            }))
+        }
+
+        fn open_output(
+            &mut self,
+            _: &str,
+            mut end: PlaybackEnd,
+            _: Failed,
+        ) -> Result<Opened, AudioError> {
+            let heard = self.heard.clone();
+            Ok(ticking(move || {
+                let mut block = Vec::with_capacity(BLOCK);
+                end.read(BLOCK, |sample| block.push(sample));
+                // The test may be over.
+                let _ = heard.send(block);
+            }))
+        }
+    }
+
+    /// The power of one tone in the sound, of all of it.
+    fn share(sound: &[f32], hertz: f32) -> f32 {
+        let step = TAU * hertz / 48_000.0;
+        let (mut sine, mut cosine, mut all, mut phase) = (0.0, 0.0, 1e-9, 0.0_f32);
+        for sample in sound {
+            sine += sample * phase.sin();
+            cosine += sample * phase.cos();
+            all += sample * sample;
+            phase = (phase + step) % TAU;
+        }
+        let length = f32::from(u16::try_from(sound.len()).unwrap());
+        2.0 * (sine * sine + cosine * cosine) / length / all
+    }
+
+    struct Side {
+        calls: Calls,
+        reports: UnboundedReceiver<Report>,
+        heard: Receiver<Vec<f32>>,
+        address: SocketAddr,
+    }
+
+    impl Side {
+        fn new(hertz: f32, deaf_and_mute: bool) -> Self {
+            let (tell, heard) = channel();
+            let hummer = Hummer {
+                hertz,
+                deaf_and_mute,
+                heard: tell,
+            };
+            let sound = Sound::of(Arc::new(move || Box::new(hummer.clone())));
+            let socket = bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
+            let address = socket.local_addr().unwrap();
+            let (tell, reports) = tokio::sync::mpsc::unbounded_channel();
+            let sockets = Sockets::new(vec![socket]);
+            Self {
+                calls: Calls::new(sockets, sound, Clock::start(), tell),
+                reports,
+                heard,
+                address,
+            }
+        }
+
+        fn report(&mut self, is_it: impl Fn(&Input) -> bool) {
+            loop {
+                match self.reports.blocking_recv().unwrap() {
+                    Report::Input(input) if is_it(&input) => return,
+                    Report::Input(_) | Report::Event(_) => {}
+                }
+            }
+        }
+
+        /// Waits until a fifth of a second is nearly nothing but this tone, or nothing at all.
+        fn hears(&self, hertz: Option<f32>) {
+            let mut sound = Vec::new();
+            loop {
+                sound.extend(self.heard.recv().unwrap());
+                if sound.len() < 9_600 {
+                    continue;
+                }
+                let is_it = match hertz {
+                    Some(hertz) => share(&sound, hertz) > 0.9,
+                    None => sound.iter().all(|sample| sample.abs() < 0.001),
+                };
+                if is_it {
+                    return;
+                }
+                sound.clear();
+            }
+        }
+    }
+
+    fn connect(ann: &mut Side, bo: &mut Side, call: CallId) {
+        let key = |byte| MediaKey::new([byte; 32]);
+        let (at_ann, at_bo) = (ann.address, bo.address);
+        for (side, other, own) in [(ann, at_bo, 1), (bo, at_ann, 2)] {
+            side.calls.start(
+                call,
+                Box::new(MediaPlan {
+                    send_key: key(own),
+                    send_kid: u64::from(own) << 40,
+                    receive_key: key(3 - own),
+                    receive_kid: u64::from(3 - own) << 40,
+                    candidates: vec![other],
+                }),
+            );
+        }
+    }
+
+    const CALL: CallId = CallId([7; 16]);
+
+    #[test]
+    fn a_call_carries_sound_both_ways_until_it_ends() {
+        let (mut ann, mut bo) = (Side::new(400.0, false), Side::new(700.0, false));
+        connect(&mut ann, &mut bo, CALL);
+        for side in [&mut ann, &mut bo] {
+            let both = |input: &Input| {
+                matches!(
+                    input,
+                    Input::MediaDevices {
+                        microphone: true,
+                        speaker: true,
+                        ..
+                    }
+                )
+            };
+            side.report(both);
+            side.report(|input| matches!(input, Input::MediaHeard(CALL)));
+        }
+        ann.hears(Some(700.0));
+        bo.hears(Some(400.0));
+        ann.calls.set(CALL, true, false);
+        bo.hears(None);
+        ann.hears(Some(700.0));
+        ann.calls.set(CALL, false, false);
+        bo.hears(Some(400.0));
+        ann.calls.stop(CALL);
+        bo.report(|input| matches!(input, Input::MediaSilent(CALL)));
+        assert!(ann.calls.thread.is_none());
+        // The same sockets serve the next call.
+        bo.calls.stop(CALL);
+        let next = CallId([8; 16]);
+        connect(&mut ann, &mut bo, next);
+        ann.hears(Some(700.0));
+    }
+
+    #[test]
+    fn who_has_no_device_is_called_all_the_same() {
+        let (mut ann, mut bo) = (Side::new(400.0, false), Side::new(700.0, true));
+        connect(&mut ann, &mut bo, CALL);
+        let neither = |input: &Input| {
+            matches!(
+                input,
+                Input::MediaDevices {
+                    microphone: false,
+                    speaker: false,
+                    ..
+                }
+            )
+        };
+        bo.report(neither);
+        for side in [&mut ann, &mut bo] {
+            side.report(|input| matches!(input, Input::MediaHeard(CALL)));
+            side.report(|input| matches!(input, Input::MediaStats(CALL, _)));
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_disturb() {
+        let (mut ann, mut bo) = (Side::new(400.0, false), Side::new(700.0, false));
+        connect(&mut ann, &mut bo, CALL);
+        ann.hears(Some(700.0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopping, target) = (Stop(stop.clone()), ann.address);
+        std::thread::spawn(move || {
+            let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let mut junk = [0xff; 1_400];
+            for number in 0_u64.. {
+                if stop.load(Relaxed) {
+                    return;
+                }
+                junk[1..9].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
+                let length = usize::try_from(number % 1_400).unwrap();
+                // What does not fit into its buffer is lost.
+                let _ = socket.send_to(&junk[..length], target);
+            }
+        });
+        for _ in 0..5 {
+            ann.hears(Some(700.0));
+            bo.hears(Some(400.0));
+        }
+        drop(stopping);
+    }
+}
