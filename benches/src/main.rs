@@ -20,6 +20,7 @@ mod size;
 mod start;
 mod stats;
 mod table;
+mod voice;
 
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use std::process::ExitCode;
@@ -71,6 +72,12 @@ const TOPICS: &[Topic] = &[
         about: "the program, its start, silent peers, hostile frames",
         needs_root: false,
         run: size::measure,
+    },
+    Topic {
+        name: "voice",
+        about: "calls on good and bad lines: mouth to ear, PESQ, processor time",
+        needs_root: true,
+        run: voice::measure,
     },
 ];
 

@@ -15,6 +15,8 @@ pub(crate) enum Quantity {
     Seconds(f64),
     PerSecond(f64),
     Bytes(f64),
+    /// Without a unit, such as a mark.
+    Number(f64),
 }
 
 /// What a row is held against.
@@ -116,7 +118,10 @@ impl Table {
 impl Quantity {
     fn number(self) -> f64 {
         match self {
-            Self::Seconds(number) | Self::PerSecond(number) | Self::Bytes(number) => number,
+            Self::Seconds(number)
+            | Self::PerSecond(number)
+            | Self::Bytes(number)
+            | Self::Number(number) => number,
         }
     }
 }
@@ -134,6 +139,7 @@ impl fmt::Display for Quantity {
             Self::Seconds(n) => scaled(*n, &[(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]),
             Self::PerSecond(n) => scaled(*n, &[(1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")]),
             Self::Bytes(n) => scaled(*n, &[(1024.0 * 1024.0, "MiB"), (1024.0, "KiB"), (1.0, "B")]),
+            Self::Number(n) => format!("{n:.2}"),
         };
         f.write_str(&text)
     }
@@ -214,6 +220,7 @@ mod tests {
         assert_eq!(PerSecond(20_000.0).to_string(), "20.0 k/s");
         assert_eq!(Bytes(15.0 * 1024.0 * 1024.0).to_string(), "15.0 MiB");
         assert_eq!(Seconds(0.0).to_string(), "0.0 ns");
+        assert_eq!(Quantity::Number(4.386).to_string(), "4.39");
     }
 
     #[test]
