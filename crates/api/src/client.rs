@@ -3,11 +3,12 @@
 use crate::gate::OpenView;
 use crate::problem::ProblemView;
 use crate::schema::{
-    ConnectRequest, DoctorQuery, Done, EventsQuery, LogQuery, NameRequest, OfferRequest,
-    ReadRequest, SendRequest, SendView, StatusRequest, TakeRequest, VerifyRequest,
+    ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery, LogQuery, NameRequest,
+    OfferRequest, ReadRequest, SendRequest, SendView, StatusRequest, TakeRequest, VerifyRequest,
 };
 use hallway_model::{
-    Event, MessageView, Name, PeerView, Report, Status, StatusView, TransferView, VerifyView,
+    DevicesView, Event, MessageView, Name, PeerView, Report, Status, StatusView, TransferView,
+    VerifyView,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -222,6 +223,16 @@ impl Client {
     pub async fn events(&self, since: Option<u64>) -> Result<Lines<Event>> {
         self.lines(&with_query("events", &EventsQuery { since }))
             .await
+    }
+
+    /// The sound devices, and which ones calls use.
+    pub async fn devices(&self) -> Result<DevicesView> {
+        self.get("devices").await
+    }
+
+    /// Uses other devices from now on.
+    pub async fn choose_devices(&self, request: &DevicesRequest) -> Result<DevicesView> {
+        self.put("devices", request).await
     }
 
     /// What is wrong with this network, and whose side it is on.

@@ -23,6 +23,7 @@
 //! | `GET log` | [`LogQuery`] | messages, oldest first |
 //! | `GET events` | [`EventsQuery`] | events, as lines of JSON or server-sent |
 //! | `GET export` | | everything, as lines of JSON |
+//! | `GET`, `PUT devices` | [`DevicesRequest`] | sound devices, and which calls use |
 //! | `GET doctor` | [`DoctorQuery`] | what is wrong |
 //! | `POST open` | | where the page is; on the socket only |
 //! | `POST stop` | | |
@@ -42,8 +43,8 @@ pub use feed::Feed;
 pub use gate::{Gate, GateError, OpenView};
 pub use problem::{Candidate, ProblemView};
 pub use schema::{
-    ConnectRequest, DoctorQuery, Done, EventsQuery, LOG_MESSAGES_MAX, LogQuery, NameRequest,
-    OfferRequest, ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest, TakeRequest,
-    VerifyRequest,
+    ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery, LOG_MESSAGES_MAX, LogQuery,
+    NameRequest, OfferRequest, ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest,
+    TakeRequest, VerifyRequest,
 };
 pub use server::{Listener, bind, router, serve, serve_page};

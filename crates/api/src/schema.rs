@@ -177,3 +177,16 @@ pub struct DoctorQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
 }
+
+/// `PUT /api/v1/devices`. What is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DevicesRequest {
+    /// The microphone of calls: its id or name, or a part of them that only one has; `default`
+    /// follows the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// The same for the speaker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}

@@ -22,6 +22,7 @@ mod listener;
 mod node;
 mod publisher;
 
+pub use calls::Trial;
 pub use clock::Clock;
 pub use handle::{EventStream, Handle, NodeStopped};
 pub use node::{NodeConfig, StartError, start};

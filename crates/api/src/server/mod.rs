@@ -1,5 +1,6 @@
 //! The server: routes, extractors, and the listener they are served on.
 
+mod devices;
 mod files;
 mod history;
 mod listener;
@@ -52,6 +53,7 @@ pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
         .route("/status", get(node::status).put(node::set_status))
         .route("/name", put(node::set_name))
         .route("/doctor", get(doctor))
+        .route("/devices", get(devices::list).put(devices::choose))
         .route("/open", post(open))
         .route("/stop", post(node::stop))
         .route("/peers", get(peers::list))

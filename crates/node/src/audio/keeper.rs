@@ -35,9 +35,9 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) enum News {
     /// A microphone is open.
-    Microphone(Microphone, DeviceView),
+    Microphone(Microphone),
     /// A speaker is open.
-    Speaker(Speaker, DeviceView),
+    Speaker(Speaker),
     /// There is none now, and why.
     None(SoundDirection, AudioError),
 }
@@ -225,13 +225,13 @@ impl Keeper {
             SoundDirection::Input => {
                 let (end, microphone, pulse) = ring::capture(wake);
                 let opened = self.host.open_input(&device.id, end, failed)?;
-                let news = News::Microphone(microphone.at(opened.rate), device.clone());
+                let news = News::Microphone(microphone.at(opened.rate));
                 (opened.stream, pulse, news)
             }
             SoundDirection::Output => {
                 let (end, speaker, pulse) = ring::playback(wake);
                 let opened = self.host.open_output(&device.id, end, failed)?;
-                let news = News::Speaker(speaker.at(opened.rate), device.clone());
+                let news = News::Speaker(speaker.at(opened.rate));
                 (opened.stream, pulse, news)
             }
         };
@@ -396,8 +396,8 @@ mod tests {
                     self.desk.beat();
                 }
                 match self.keeper.poll(self.now) {
-                    Some(News::Microphone(_, device)) => news.push(device.id),
-                    Some(News::Speaker(..)) => unreachable!(),
+                    Some(News::Microphone(_)) => news.extend(self.desk.in_use()),
+                    Some(News::Speaker(_)) => unreachable!(),
                     Some(News::None(_, why)) => news.push(why.to_string()),
                     None => {}
                 }
@@ -488,7 +488,7 @@ mod tests {
         let host = desk.clone();
         let make = move || Box::new(host) as Box<dyn Host>;
         let keeping = keep(SoundDirection::Input, make, Choice::Default, wake, tell).unwrap();
-        let Ok(News::Microphone(..)) = news.recv() else {
+        let Ok(News::Microphone(_)) = news.recv() else {
             panic!("it should open");
         };
         drop(keeping);

@@ -1,5 +1,9 @@
 //! Sound devices: what there is, which one is meant, and streams from and to them that come back
 //! by themselves.
+#![cfg_attr(
+    not(feature = "audio"),
+    allow(dead_code, reason = "what only real devices need")
+)]
 
 mod chosen;
 pub(crate) mod keeper;

@@ -3,8 +3,10 @@
 mod room;
 mod socket;
 mod thread;
+mod trial;
 
 pub(crate) use socket::{Sockets, bind};
+pub use trial::Trial;
 
 use crate::audio::wake::{self, Wake};
 use crate::audio::{Choices, Sound};

@@ -3,11 +3,11 @@
 use crate::audio::keeper::{self, Keeping, News};
 use crate::audio::ring::{Microphone, Speaker};
 use crate::audio::wake::Wake;
-use crate::audio::{Choices, Sound};
+use crate::audio::{AudioError, Choices, Sound};
 use hallway_model::{Instant, SoundDirection};
 use hallway_voice::SAMPLE_RATE;
 use hallway_voice::capture::Capture;
-use hallway_voice::convert::{ConvertError, Converter, Format};
+use hallway_voice::convert::{Converter, Format};
 use std::io;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -33,13 +33,18 @@ pub(super) struct Room {
 enum Ear {
     /// Nothing is known yet.
     Unknown,
-    None,
+    None(AudioError),
     Open(Microphone, Converter),
 }
 
 enum Mouth {
-    Unknown { discard_at: Instant },
-    None { discard_at: Instant },
+    Unknown {
+        discard_at: Instant,
+    },
+    None {
+        discard_at: Instant,
+        why: AudioError,
+    },
     Open(Speaker, Converter),
 }
 
@@ -100,29 +105,26 @@ impl Room {
     pub(super) fn handle_news(&mut self, now: Instant) {
         while let Ok(news) = self.news.try_recv() {
             match news {
-                News::Microphone(microphone, device) => {
-                    match converter(microphone.rate(), SAMPLE_RATE) {
-                        Ok(converter) => self.microphone = Ear::Open(microphone, converter),
-                        Err(error) => {
-                            tracing::warn!(device = %device.name, %error, "no use of a microphone");
-                            self.microphone = Ear::None;
-                        }
-                    }
-                }
-                News::Speaker(speaker, device) => match converter(SAMPLE_RATE, speaker.rate()) {
-                    Ok(converter) => self.speaker = Mouth::Open(speaker, converter),
-                    Err(error) => {
-                        tracing::warn!(device = %device.name, %error, "no use of a speaker");
-                        self.speaker = Mouth::None { discard_at: now };
-                    }
+                News::Microphone(microphone) => match converter(microphone.rate(), SAMPLE_RATE) {
+                    Ok(converter) => self.microphone = Ear::Open(microphone, converter),
+                    Err(why) => self.lose(SoundDirection::Input, why, now),
                 },
-                News::None(direction, why) => {
-                    tracing::warn!(%direction, %why, "a call without");
-                    match direction {
-                        SoundDirection::Input => self.microphone = Ear::None,
-                        SoundDirection::Output => self.speaker = Mouth::None { discard_at: now },
-                    }
-                }
+                News::Speaker(speaker) => match converter(SAMPLE_RATE, speaker.rate()) {
+                    Ok(converter) => self.speaker = Mouth::Open(speaker, converter),
+                    Err(why) => self.lose(SoundDirection::Output, why, now),
+                },
+                News::None(direction, why) => self.lose(direction, why, now),
+            }
+        }
+    }
+
+    fn lose(&mut self, direction: SoundDirection, why: AudioError, now: Instant) {
+        tracing::info!(%direction, %why, "calls go on without");
+        match direction {
+            SoundDirection::Input => self.microphone = Ear::None(why),
+            SoundDirection::Output => {
+                let discard_at = now;
+                self.speaker = Mouth::None { discard_at, why };
             }
         }
     }
@@ -131,7 +133,7 @@ impl Room {
     pub(super) fn devices(&self) -> Option<Devices> {
         let microphone = match self.microphone {
             Ear::Unknown => return None,
-            Ear::None => false,
+            Ear::None(_) => false,
             Ear::Open(..) => true,
         };
         let speaker = match self.speaker {
@@ -143,6 +145,15 @@ impl Room {
             microphone,
             speaker,
         })
+    }
+
+    /// Why there is no device of this kind.
+    pub(super) fn why_none(&self, direction: SoundDirection) -> Option<&AudioError> {
+        match (direction, &self.microphone, &self.speaker) {
+            (SoundDirection::Input, Ear::None(why), _)
+            | (SoundDirection::Output, _, Mouth::None { why, .. }) => Some(why),
+            _ => None,
+        }
     }
 
     /// What the microphone heard since the last call, ready to be sent.
@@ -182,7 +193,7 @@ impl Room {
                     .unwrap_or(SAMPLES_MAX)
                     .min(SAMPLES_MAX)
             }
-            Mouth::Unknown { discard_at } | Mouth::None { discard_at } => {
+            Mouth::Unknown { discard_at } | Mouth::None { discard_at, .. } => {
                 let passed = now.since(*discard_at);
                 if passed < DISCARD_EVERY {
                     return 0;
@@ -210,17 +221,17 @@ impl Room {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match &self.speaker {
             Mouth::Open(..) => None,
-            Mouth::Unknown { discard_at } | Mouth::None { discard_at } => {
+            Mouth::Unknown { discard_at } | Mouth::None { discard_at, .. } => {
                 Some(*discard_at + DISCARD_EVERY)
             }
         }
     }
 }
 
-fn converter(from: u32, to: u32) -> Result<Converter, ConvertError> {
+fn converter(from: u32, to: u32) -> Result<Converter, AudioError> {
     let mono = |sample_rate| Format {
         sample_rate,
         channels: 1,
     };
-    Converter::new(mono(from), mono(to))
+    Converter::new(mono(from), mono(to)).map_err(|error| AudioError::System(error.to_string()))
 }
