@@ -197,7 +197,7 @@ impl Meter {
             self.last = Some((now, moved));
             return;
         };
-        let passed = now - at;
+        let passed = now.since(at);
         if passed < METER_SAMPLE {
             return;
         }
@@ -217,7 +217,7 @@ impl Meter {
 
     /// Bytes a second.
     pub(crate) fn rate(&self, now: Instant) -> u64 {
-        let recent = self.last.is_some_and(|(at, _)| now - at < METER_STANDSTILL);
+        let recent = self.last.is_some_and(|(at, _)| now.since(at) < METER_STANDSTILL);
         if recent { self.rate } else { 0 }
     }
 }

@@ -272,7 +272,7 @@ mod tests {
         let pieces: Vec<_> = (0..5)
             .map(|group| manifest.piece(group).map(|p| (p.entry, p.offset, p.bytes)))
             .collect();
-        let group = GROUP_BYTES as u32;
+        let group = u32::try_from(GROUP_BYTES).unwrap();
         assert_eq!(
             pieces,
             [

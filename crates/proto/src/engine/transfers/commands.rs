@@ -1,0 +1,237 @@
+//! What faces ask about transfers, and what the disk says to it.
+
+use super::{Engine, Live};
+use crate::io::{CommandId, Output};
+use crate::ledger::Then;
+use crate::limits::{STORAGE_RETRY, TRANSFERS_OPEN_MAX, TRANSFERS_RUNNING_MAX};
+use crate::transfer::Says;
+use hallway_model::{
+    Answer, Message, Now, Offer, PeerId, Problem, Refusal, Transfer, TransferAct, TransferFailure,
+    TransferId, TransferPhase, TransferView, Write,
+};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+impl Engine {
+    /// The record that is to become durable with the offer of ours in this message.
+    pub(in crate::engine) fn offer_write(
+        &mut self,
+        message: &Message,
+        source: PathBuf,
+    ) -> Option<Write> {
+        self.new_transfer(message, message_peer(message)?, Some(source))
+    }
+
+    pub(super) fn new_transfer(
+        &mut self,
+        message: &Message,
+        peer: PeerId,
+        source: Option<PathBuf>,
+    ) -> Option<Write> {
+        let offer = message.offer()?;
+        let id = TransferId::of(message);
+        let too_many = self.transfers.open_with(&peer).len() >= TRANSFERS_OPEN_MAX;
+        let phase = if too_many && source.is_none() {
+            TransferPhase::Failed(TransferFailure::TooMany)
+        } else {
+            TransferPhase::Offered
+        };
+        let record = Transfer {
+            id,
+            peer,
+            offer: Offer {
+                thumbnail: None,
+                ..offer.clone()
+            },
+            at: message.at,
+            phase,
+            paused_by_us: false,
+            paused_by_them: false,
+            settled: false,
+            place: source,
+            moved: 0,
+        };
+        self.transfers.offered.insert(id, record.clone());
+        Some(Write::NewTransfer(Box::new(record)))
+    }
+
+    pub(in crate::engine) fn transfer_views(&self, now: Now) -> Vec<TransferView> {
+        let mut all: Vec<_> = self.transfers.all.values().collect();
+        all.sort_unstable_by_key(|live| live.order);
+        all.into_iter()
+            .map(|live| self.transfer_view(live, now))
+            .collect()
+    }
+
+    pub(super) fn transfer_view(&self, live: &Live, now: Now) -> TransferView {
+        let turn = self.transfers.running < TRANSFERS_RUNNING_MAX || !live.is_incoming();
+        live.view(self.is_live(&live.record.peer), turn, now.mono)
+    }
+
+    pub(super) fn is_live(&self, peer: &PeerId) -> bool {
+        let session = self
+            .directory
+            .get(peer)
+            .and_then(|entry| entry.session.as_ref());
+        session.is_some_and(|session| session.profile.is_some())
+    }
+
+    /// Does what a face asks; answered once it is on disk.
+    pub(in crate::engine) fn act_on_transfer(
+        &mut self,
+        command: CommandId,
+        prefix: &str,
+        act: TransferAct,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let id = self.transfers.pick(prefix)?;
+        let Some(live) = self.transfers.all.get_mut(&id) else {
+            return Err(Refusal::new(Problem::NoSuchTransfer, "it is just gone"));
+        };
+        let incoming = live.is_incoming();
+        let record = &mut live.record;
+        let says = match (act, record.phase) {
+            (TransferAct::Accept { to }, TransferPhase::Offered) if incoming => {
+                record.phase = TransferPhase::Accepted;
+                record.place = to;
+                Says::Accept
+            }
+            (TransferAct::Decline, TransferPhase::Offered) if incoming => {
+                record.phase = TransferPhase::Declined;
+                Says::Decline
+            }
+            (TransferAct::Pause, TransferPhase::Offered | TransferPhase::Accepted) => {
+                record.paused_by_us = true;
+                Says::Pause
+            }
+            (TransferAct::Resume, TransferPhase::Offered | TransferPhase::Accepted) => {
+                record.paused_by_us = false;
+                live.retry_at = None;
+                Says::Resume
+            }
+            (TransferAct::Cancel, TransferPhase::Offered | TransferPhase::Accepted) => {
+                record.phase = TransferPhase::Cancelled { by_us: true };
+                Says::Cancel
+            }
+            (TransferAct::Accept { .. } | TransferAct::Decline, _) if !incoming => {
+                let detail = "this is what you offer yourself; `cancel` takes it back";
+                return Err(Refusal::new(Problem::TransferState, detail));
+            }
+            (TransferAct::Accept { .. }, TransferPhase::Accepted) => Says::Accept,
+            _ => {
+                let detail = "it is over, or decided already; `hallway files` shows how it stands";
+                return Err(Refusal::new(Problem::TransferState, detail));
+            }
+        };
+        let peer = record.peer;
+        self.say(id, says, now);
+        self.save_transfer(id, Some(command));
+        self.tell_transfer(id, now);
+        self.settle(peer, now);
+        Ok(())
+    }
+
+    pub(super) fn save_transfer(&mut self, id: TransferId, command: Option<CommandId>) {
+        let Some(live) = self.transfers.all.get_mut(&id) else {
+            return;
+        };
+        live.unsaved_until = None;
+        let write = Write::Transfer(Box::new(live.record.clone()));
+        self.ledger.add([write], Then::Transfer { id, command });
+    }
+
+    /// The record is on disk: only now may the other side hear how it ended, and what has come be
+    /// let go.
+    pub(in crate::engine) fn handle_transfer_stored(
+        &mut self,
+        id: TransferId,
+        command: Option<CommandId>,
+        now: Now,
+    ) {
+        let Some(live) = self.transfers.all.get(&id) else {
+            return;
+        };
+        let (over, incoming) = (live.record.phase.is_over(), live.is_incoming());
+        let (peer, discard) = (live.record.peer, live.discard());
+        if over && live.record.settled {
+            if let Some(open) = self.transfers.open.get_mut(&peer) {
+                open.remove(&id);
+                if open.is_empty() {
+                    self.transfers.open.remove(&peer);
+                }
+            }
+        } else if over {
+            self.present_transfer(id, now);
+        }
+        if over && incoming {
+            self.outputs.push_back(Output::Files(discard));
+        }
+        if let Some(command) = command
+            && let Some(live) = self.transfers.all.get(&id)
+        {
+            let view = self.transfer_view(live, now);
+            self.reply(command, Answer::Transfer(Box::new(view)));
+        }
+        self.settle(peer, now);
+    }
+
+    /// The disk refused the record; it is written again later.
+    pub(in crate::engine) fn handle_transfer_unsaved(
+        &mut self,
+        id: TransferId,
+        command: Option<CommandId>,
+        refusal: Refusal,
+        now: Now,
+    ) {
+        if let Some(live) = self.transfers.all.get_mut(&id) {
+            live.unsaved_until = Some(now.mono + STORAGE_RETRY);
+        }
+        if let Some(command) = command {
+            self.refuse(command, refusal);
+        }
+    }
+
+    /// What has come due.
+    pub(in crate::engine) fn attend_transfers(&mut self, now: Now) {
+        let open: Vec<TransferId> = self.transfers.open.values().flatten().copied().collect();
+        let mut peers = BTreeSet::new();
+        for id in open {
+            let Some(live) = self.transfers.all.get_mut(&id) else {
+                continue;
+            };
+            if live.unsaved_until.is_some_and(|at| at <= now.mono) {
+                self.save_transfer(id, None);
+            } else if live.retry_at.is_some_and(|at| at <= now.mono) {
+                peers.insert(live.record.peer);
+            }
+        }
+        for peer in peers {
+            self.settle(peer, now);
+        }
+    }
+
+    /// A peer is forgotten, and all that was with them.
+    pub(in crate::engine) fn forget_transfers(&mut self, peer: &PeerId) {
+        let gone: Vec<TransferId> = self
+            .transfers
+            .all
+            .values()
+            .filter(|live| live.record.peer == *peer)
+            .map(|live| live.record.id)
+            .collect();
+        for id in gone {
+            self.stop_transfer(id);
+            if let Some(live) = self.transfers.all.remove(&id).filter(Live::is_incoming) {
+                self.outputs.push_back(Output::Files(live.discard()));
+            }
+        }
+        self.transfers.open.remove(peer);
+    }
+}
+
+fn message_peer(message: &Message) -> Option<PeerId> {
+    match message.conversation {
+        hallway_model::ConversationId::Peer(peer) => Some(peer),
+        hallway_model::ConversationId::Group(_) => None,
+    }
+}

@@ -1,0 +1,366 @@
+//! Transfers of files: what people and peers say about them, and when the shell is to move bytes.
+
+mod commands;
+mod signals;
+
+use super::Engine;
+use crate::io::Output;
+use crate::limits::{TRANSFER_RETRY_FIRST, TRANSFER_RETRY_LONGEST, TRANSFERS_RUNNING_MAX};
+use crate::transfer::{Fetch, Meter, Order, Report, Says, Serve};
+use hallway_model::{
+    EventKind, Instant, Now, PROGRESS_PER_SECOND, PeerId, Problem, Refusal, Transfer, TransferId,
+    TransferPhase, TransferState, TransferView,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+/// Every transfer that matters, and which of them are open.
+#[derive(Default)]
+pub(in crate::engine) struct Transfers {
+    all: BTreeMap<TransferId, Live>,
+    /// Not over, or not known to be over on the other side.
+    open: BTreeMap<PeerId, BTreeSet<TransferId>>,
+    /// On their way to disk with the message that offers.
+    offered: BTreeMap<TransferId, Transfer>,
+    /// Fetching now.
+    running: usize,
+    /// In the order in which they were offered.
+    last_order: u64,
+}
+
+/// One transfer, as far as this node has to do with it now.
+struct Live {
+    record: Transfer,
+    order: u64,
+    /// The shell fetches or serves.
+    active: bool,
+    /// Not before this time, after the shell has failed.
+    retry_at: Option<Instant>,
+    failures: u32,
+    /// The receiver has no room.
+    full: bool,
+    resumed_at: Option<u64>,
+    meter: Meter,
+    told_at: Option<Instant>,
+    /// The disk did not take the record.
+    unsaved_until: Option<Instant>,
+}
+
+impl Live {
+    fn new(record: Transfer, order: u64) -> Self {
+        Self {
+            record,
+            order,
+            active: false,
+            retry_at: None,
+            failures: 0,
+            full: false,
+            resumed_at: None,
+            meter: Meter::default(),
+            told_at: None,
+            unsaved_until: None,
+        }
+    }
+
+    fn is_incoming(&self) -> bool {
+        self.record.id.author == self.record.peer
+    }
+
+    /// The order to remove what was put aside for it.
+    fn discard(&self) -> Order {
+        let (id, place) = (self.record.id, self.record.place.as_deref());
+        let folder = match self.record.phase {
+            TransferPhase::Done => place.and_then(Path::parent),
+            TransferPhase::Offered
+            | TransferPhase::Accepted
+            | TransferPhase::Declined
+            | TransferPhase::Cancelled { .. }
+            | TransferPhase::Failed(_) => place,
+        };
+        let folder = folder.map(Path::to_owned);
+        Order::Discard { id, folder }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.record.paused_by_us || self.record.paused_by_them
+    }
+
+    /// Both sides want bytes to move.
+    fn is_wanted(&self) -> bool {
+        self.record.phase == TransferPhase::Accepted && !self.is_paused()
+    }
+
+    /// What the other side is to hear on each new session.
+    fn stance(&self) -> Vec<Says> {
+        let record = &self.record;
+        let end = match record.phase {
+            TransferPhase::Offered => None,
+            TransferPhase::Accepted => self.is_incoming().then_some(Says::Accept),
+            TransferPhase::Done => Some(Says::Done),
+            TransferPhase::Declined => Some(Says::Decline),
+            TransferPhase::Cancelled { .. } => Some(Says::Cancel),
+            TransferPhase::Failed(failure) => Some(Says::Failed(failure)),
+        };
+        let hold = if record.paused_by_us {
+            Says::Pause
+        } else {
+            Says::Resume
+        };
+        let hold = Some(hold).filter(|_| !record.phase.is_over());
+        end.into_iter().chain(hold).collect()
+    }
+
+    fn state(&self, live: bool, turn: bool) -> TransferState {
+        match self.record.phase {
+            TransferPhase::Offered => TransferState::Offered,
+            TransferPhase::Done => TransferState::Done,
+            TransferPhase::Declined => TransferState::Declined,
+            TransferPhase::Cancelled { by_us: true } => TransferState::CancelledByUs,
+            TransferPhase::Cancelled { by_us: false } => TransferState::CancelledByThem,
+            TransferPhase::Failed(_) => TransferState::Failed,
+            TransferPhase::Accepted if self.record.paused_by_us => TransferState::PausedByUs,
+            TransferPhase::Accepted if self.record.paused_by_them => TransferState::PausedByThem,
+            TransferPhase::Accepted if !live => TransferState::WaitingForPeer,
+            TransferPhase::Accepted if self.full => TransferState::WaitingForRoom,
+            TransferPhase::Accepted if !self.active && !turn => TransferState::WaitingForTurn,
+            TransferPhase::Accepted => TransferState::Running,
+        }
+    }
+
+    fn view(&self, live: bool, turn: bool, now: Instant) -> TransferView {
+        let record = &self.record;
+        let state = self.state(live, turn);
+        let rate =
+            Some(self.meter.rate(now)).filter(|rate| state == TransferState::Running && *rate > 0);
+        let left = record.offer.bytes.saturating_sub(record.moved);
+        TransferView {
+            id: record.id.message.to_string(),
+            peer: record.peer,
+            incoming: self.is_incoming(),
+            file: record.offer.view(),
+            state,
+            failure: match record.phase {
+                TransferPhase::Failed(failure) => Some(failure),
+                TransferPhase::Offered
+                | TransferPhase::Accepted
+                | TransferPhase::Done
+                | TransferPhase::Declined
+                | TransferPhase::Cancelled { .. } => None,
+            },
+            moved: record.moved,
+            resumed_at: self.resumed_at,
+            rate,
+            left_ms: rate.map(|rate| left.saturating_mul(1000) / rate),
+            path: record.place.clone(),
+            at: record.at,
+        }
+    }
+}
+
+impl Transfers {
+    /// What the disk holds.
+    pub(in crate::engine) fn restored(records: Vec<Transfer>) -> Self {
+        let mut transfers = Self::default();
+        for record in records {
+            transfers.insert(record);
+        }
+        transfers
+    }
+
+    fn insert(&mut self, record: Transfer) {
+        let (id, peer) = (record.id, record.peer);
+        if !record.phase.is_over() || !record.settled {
+            self.open.entry(peer).or_default().insert(id);
+        }
+        self.last_order += 1;
+        self.all.insert(id, Live::new(record, self.last_order));
+    }
+
+    fn open_with(&self, peer: &PeerId) -> Vec<TransferId> {
+        let open = self.open.get(peer);
+        open.map(|ids| ids.iter().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// The one transfer whose id begins so.
+    fn pick(&self, prefix: &str) -> Result<TransferId, Refusal> {
+        let prefix = prefix.to_lowercase();
+        let mut meant = self
+            .all
+            .keys()
+            .filter(|id| !prefix.is_empty() && id.message.to_string().starts_with(&prefix));
+        let detail = match (meant.next(), meant.next()) {
+            (Some(id), None) => return Ok(*id),
+            (None, _) => format!("no transfer has an id that begins with {prefix:?}"),
+            (Some(_), Some(_)) => format!("more than one id begins with {prefix:?}"),
+        };
+        let detail = format!("{detail}; `hallway files` lists them");
+        Err(Refusal::new(Problem::NoSuchTransfer, detail))
+    }
+
+    /// When one of them needs attention.
+    pub(in crate::engine) fn deadline(&self) -> Option<Instant> {
+        let open = self
+            .open
+            .values()
+            .flatten()
+            .filter_map(|id| self.all.get(id));
+        open.filter_map(|live| {
+            let retry = live.retry_at.filter(|_| live.is_wanted() && !live.active);
+            retry.into_iter().chain(live.unsaved_until).min()
+        })
+        .min()
+    }
+}
+
+impl Engine {
+    /// Starts and stops the shell's part in all transfers with a peer.
+    pub(in crate::engine) fn settle_transfers(&mut self, peer: PeerId, now: Now) {
+        if !self.transfers.open.contains_key(&peer) {
+            return;
+        }
+        let ready = self.is_live(&peer) && !self.stopping;
+        for id in self.transfers.open_with(&peer) {
+            let Some(live) = self.transfers.all.get(&id) else {
+                continue;
+            };
+            let wanted = live.is_wanted() && ready;
+            if live.active && !wanted {
+                self.stop_transfer(id);
+                self.tell_transfer(id, now);
+            } else if wanted && !live.active && live.retry_at.is_none_or(|at| at <= now.mono) {
+                self.start_transfer(id, now);
+            }
+        }
+    }
+
+    fn start_transfer(&mut self, id: TransferId, now: Now) {
+        let Some(live) = self.transfers.all.get(&id) else {
+            return;
+        };
+        let (peer, offer) = (live.record.peer, live.record.offer.clone());
+        let place = live.record.place.clone();
+        let order = if live.is_incoming() {
+            let Some(entry) = self.directory.get(&peer) else {
+                return;
+            };
+            if self.transfers.running >= TRANSFERS_RUNNING_MAX {
+                return;
+            }
+            self.transfers.running += 1;
+            Order::Fetch(Box::new(Fetch {
+                id,
+                peer,
+                offer,
+                folder: place,
+                addresses: entry.addresses(),
+                suite: self.suite_for(&peer),
+            }))
+        } else if let Some(source) = place {
+            Order::Serve(Box::new(Serve {
+                id,
+                peer,
+                offer,
+                source,
+            }))
+        } else {
+            return;
+        };
+        self.outputs.push_back(Output::Files(order));
+        if let Some(live) = self.transfers.all.get_mut(&id) {
+            live.active = true;
+            live.retry_at = None;
+            live.meter = Meter::default();
+        }
+        self.tell_transfer(id, now);
+    }
+
+    fn stop_transfer(&mut self, id: TransferId) {
+        let Some(live) = self.transfers.all.get_mut(&id).filter(|live| live.active) else {
+            return;
+        };
+        live.active = false;
+        if live.is_incoming() {
+            self.transfers.running -= 1;
+        }
+        self.outputs.push_back(Output::Files(Order::Stop(id)));
+    }
+
+    pub(in crate::engine) fn handle_report(&mut self, id: TransferId, report: Report, now: Now) {
+        let Some(live) = self.transfers.all.get_mut(&id).filter(|live| live.active) else {
+            return;
+        };
+        let incoming = live.is_incoming();
+        let peer = live.record.peer;
+        match report {
+            Report::Began { moved, folder } => {
+                live.full = false;
+                live.failures = 0;
+                live.resumed_at = Some(moved).filter(|moved| *moved > 0);
+                live.record.moved = moved;
+                live.meter = Meter::default();
+                live.meter.handle(moved, now.mono);
+                let placed = folder.is_some() && folder != live.record.place;
+                if placed && incoming {
+                    live.record.place = folder;
+                    self.save_transfer(id, None);
+                }
+            }
+            Report::Progress(moved) => {
+                live.record.moved = moved.min(live.record.offer.bytes);
+                live.full = false;
+                live.meter.handle(live.record.moved, now.mono);
+                let pause = Duration::from_secs(1) / PROGRESS_PER_SECOND;
+                if live.told_at.is_some_and(|at| now.mono - at < pause) {
+                    return;
+                }
+            }
+            Report::Done(place) => {
+                live.record.phase = TransferPhase::Done;
+                live.record.moved = live.record.offer.bytes;
+                live.record.place = Some(place);
+                self.stop_transfer(id);
+                self.save_transfer(id, None);
+            }
+            Report::Lost(why) => {
+                tracing::debug!(?id, %why, "a transfer was interrupted");
+                // Who serves goes on listening.
+                if incoming {
+                    self.retry_later(id, now);
+                }
+            }
+            Report::NoRoom => {
+                live.full = true;
+                self.say(id, Says::Full, now);
+                self.retry_later(id, now);
+            }
+            Report::Failed(failure) => {
+                live.record.phase = TransferPhase::Failed(failure);
+                self.stop_transfer(id);
+                self.save_transfer(id, None);
+            }
+        }
+        self.tell_transfer(id, now);
+        self.settle(peer, now);
+    }
+
+    fn retry_later(&mut self, id: TransferId, now: Now) {
+        self.stop_transfer(id);
+        if let Some(live) = self.transfers.all.get_mut(&id) {
+            let wait = TRANSFER_RETRY_FIRST * (1 << live.failures.min(8));
+            live.failures += 1;
+            live.retry_at = Some(now.mono + wait.min(TRANSFER_RETRY_LONGEST));
+        }
+    }
+
+    fn tell_transfer(&mut self, id: TransferId, now: Now) {
+        if let Some(live) = self.transfers.all.get_mut(&id) {
+            live.told_at = Some(now.mono);
+        }
+        if let Some(live) = self.transfers.all.get(&id) {
+            let transfer = Box::new(self.transfer_view(live, now));
+            self.event(EventKind::Transfer { transfer });
+        }
+    }
+}

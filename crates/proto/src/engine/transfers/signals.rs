@@ -1,0 +1,171 @@
+//! What peers say about transfers, and what they are told.
+
+use super::{Engine, Live};
+use crate::frame::Frame;
+use crate::transfer::{Says, Signal};
+use hallway_model::{Message, MessageId, Now, PeerId, TransferId, TransferPhase, Write};
+
+impl Engine {
+    /// The record that is to become durable with an offer of theirs.
+    pub(in crate::engine) fn offered_write(&mut self, message: &Message) -> Option<Write> {
+        self.new_transfer(message, message.author, None)
+    }
+
+    /// A message that offers is on disk.
+    pub(in crate::engine) fn handle_offer_stored(&mut self, id: TransferId, new: bool, now: Now) {
+        let Some(mut record) = self.transfers.offered.remove(&id).filter(|_| new) else {
+            return;
+        };
+        let peer = record.peer;
+        let contact = self
+            .directory
+            .get(&peer)
+            .is_some_and(|entry| entry.is_contact());
+        let accepted = record.phase == TransferPhase::Offered
+            && id.author == peer
+            && contact
+            && record.offer.bytes <= self.config.accept_files_bytes;
+        if accepted {
+            record.phase = TransferPhase::Accepted;
+        }
+        self.transfers.insert(record);
+        if accepted {
+            self.say(id, Says::Accept, now);
+            self.save_transfer(id, None);
+        }
+        self.tell_transfer(id, now);
+        self.settle(peer, now);
+    }
+
+    /// The disk did not take a message that offers.
+    pub(in crate::engine) fn handle_offer_refused(&mut self, message: &Message) {
+        self.transfers.offered.remove(&TransferId::of(message));
+    }
+
+    /// Says again how everything open stands; for a new session.
+    pub(in crate::engine) fn present_transfers(&mut self, peer: PeerId, now: Now) {
+        for id in self.transfers.open_with(&peer) {
+            if let Some(live) = self.transfers.all.get_mut(&id) {
+                live.retry_at = None;
+                live.failures = 0;
+            }
+            self.present_transfer(id, now);
+        }
+    }
+
+    pub(super) fn present_transfer(&mut self, id: TransferId, now: Now) {
+        let stance = self.transfers.all.get(&id).map(Live::stance);
+        for says in stance.into_iter().flatten() {
+            self.say(id, says, now);
+        }
+    }
+
+    pub(super) fn say(&mut self, id: TransferId, says: Says, now: Now) {
+        let Some(peer) = self.transfers.all.get(&id).map(|live| live.record.peer) else {
+            return;
+        };
+        let offering = id.author != peer;
+        self.say_of(peer, id.message, offering, says, now);
+    }
+
+    fn say_of(&mut self, peer: PeerId, message: MessageId, offering: bool, says: Says, now: Now) {
+        if let Some(session) = self.session_mut(&peer).filter(|s| s.profile.is_some()) {
+            let signal = Signal {
+                message,
+                offering,
+                says,
+            };
+            session.send(&Frame::Transfer(signal), now.mono);
+            session.active_at = Some(now.mono);
+            self.dirty.insert(peer);
+        }
+    }
+
+    pub(in crate::engine) fn handle_signal(&mut self, peer: PeerId, signal: Signal, now: Now) {
+        let author = if signal.offering {
+            peer
+        } else {
+            self.config.id
+        };
+        let id = TransferId {
+            author,
+            message: signal.message,
+        };
+        let known = self.transfers.all.get(&id);
+        let Some(before) = known.map(|live| &live.record).filter(|r| r.peer == peer) else {
+            return self.handle_signal_of_unknown(peer, signal, now);
+        };
+        let before = before.clone();
+        let mut after = before.clone();
+        let over = before.phase.is_over();
+        match signal.says {
+            Says::Accept if !signal.offering && before.phase == TransferPhase::Offered => {
+                after.phase = TransferPhase::Accepted;
+            }
+            Says::Accept if over => self.present_transfer(id, now),
+            Says::Decline if !signal.offering && !over => after.phase = TransferPhase::Declined,
+            Says::Done if !signal.offering && !over => {
+                after.phase = TransferPhase::Done;
+                after.moved = after.offer.bytes;
+            }
+            Says::Cancel if !over => after.phase = TransferPhase::Cancelled { by_us: false },
+            Says::Failed(failure) if !over => after.phase = TransferPhase::Failed(failure),
+            Says::Pause if !over => after.paused_by_them = true,
+            Says::Resume if !over => after.paused_by_them = false,
+            Says::Settled if over => after.settled = true,
+            Says::Full if !over => {
+                if let Some(live) = self.transfers.all.get_mut(&id) {
+                    live.full = true;
+                }
+                self.tell_transfer(id, now);
+            }
+            Says::Accept
+            | Says::Decline
+            | Says::Done
+            | Says::Cancel
+            | Says::Failed(_)
+            | Says::Pause
+            | Says::Resume
+            | Says::Settled
+            | Says::Dial
+            | Says::Full
+            | Says::Other(_) => {}
+        }
+        if matches!(
+            signal.says,
+            Says::Decline | Says::Done | Says::Cancel | Says::Failed(_)
+        ) {
+            after.settled |= after.phase.is_over();
+            self.say(id, Says::Settled, now);
+        }
+        if after == before {
+            return;
+        }
+        let shown = (after.phase, after.paused_by_them) != (before.phase, before.paused_by_them);
+        if let Some(live) = self.transfers.all.get_mut(&id) {
+            live.record = after;
+        }
+        self.save_transfer(id, None);
+        if shown {
+            self.tell_transfer(id, now);
+        }
+    }
+
+    /// They speak of what we do not know: the word of its end is all they wait for.
+    fn handle_signal_of_unknown(&mut self, peer: PeerId, signal: Signal, now: Now) {
+        let answer = match signal.says {
+            Says::Accept => Says::Cancel,
+            Says::Done | Says::Decline | Says::Cancel | Says::Failed(_) => Says::Settled,
+            Says::Pause
+            | Says::Resume
+            | Says::Settled
+            | Says::Dial
+            | Says::Full
+            | Says::Other(_) => return,
+        };
+        // An offer of theirs may still be on its way here, and must find its end when it comes.
+        if !signal.offering {
+            self.say_of(peer, signal.message, true, answer, now);
+        }
+    }
+}
