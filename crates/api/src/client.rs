@@ -3,6 +3,12 @@
 use crate::gate::OpenView;
 use crate::problem::ProblemView;
 use crate::schema::{
+    CallHistoryQuery, CallRequest, ConnectRequest, DoctorQuery, Done, EventsQuery, LogQuery,
+    NameRequest, OfferRequest, ReadRequest, SendRequest, SendView, StatusRequest, SwitchRequest,
+    TakeRequest, VerifyRequest,
+};
+use hallway_model::{
+    CallView, Event, MessageView, Name, PeerView, Report, Status, StatusView, TransferView,
     ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery, LogQuery, NameRequest,
     OfferRequest, ReadRequest, SendRequest, SendView, StatusRequest, TakeRequest, VerifyRequest,
 };
@@ -178,6 +184,50 @@ impl Client {
         self.post("messages", request).await
     }
 
+    /// Rings a peer, by a name, tag, id or `name~tag`. What becomes of it, events tell.
+    pub async fn call_peer(&self, peer: String) -> Result<CallView> {
+        self.post("calls", &CallRequest { peer }).await
+    }
+
+    /// Calls that are not over.
+    pub async fn calls(&self) -> Result<Vec<CallView>> {
+        self.get("calls").await
+    }
+
+    /// Records of the latest calls with everybody, oldest first.
+    pub async fn call_history(&self, limit: Option<usize>) -> Result<Vec<MessageView>> {
+        let query = CallHistoryQuery { limit };
+        self.get(&with_query("calls/history", &query)).await
+    }
+
+    /// Answers the call with this id or peer; without one, the only one that rings.
+    pub async fn answer(&self, call: Option<&str>) -> Result<CallView> {
+        self.act(&call_path(call, "answer")).await
+    }
+
+    /// Hangs up, gives up or declines.
+    pub async fn hang_up(&self, call: Option<&str>) -> Result<CallView> {
+        self.act(&call_path(call, "hang-up")).await
+    }
+
+    /// Lets nothing of the microphone through, or lets it through again.
+    pub async fn mute(&self, call: Option<&str>, on: bool) -> Result<CallView> {
+        let request = SwitchRequest { on };
+        self.post(&call_path(call, "mute"), &request).await
+    }
+
+    /// Holds a call, or goes on with it.
+    pub async fn hold(&self, call: Option<&str>, on: bool) -> Result<CallView> {
+        let request = SwitchRequest { on };
+        self.post(&call_path(call, "hold"), &request).await
+    }
+
+    /// Lets the microphone through while a key is held.
+    pub async fn push_to_talk(&self, call: Option<&str>, on: bool) -> Result<CallView> {
+        let request = SwitchRequest { on };
+        self.post(&call_path(call, "push-to-talk"), &request).await
+    }
+
     /// Every transfer, the latest last.
     pub async fn files(&self) -> Result<Vec<TransferView>> {
         self.get("files").await
@@ -321,13 +371,21 @@ async fn parse<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T> {
     Ok(serde_json::from_slice(&body)?)
 }
 
-fn path_of(peer: &str, action: Option<&str>) -> String {
+fn call_path(call: Option<&str>, action: &str) -> String {
+    format!("calls/{}/{action}", segment(call.unwrap_or("current")))
+}
+
+fn segment(reference: &str) -> String {
     // A segment of one or two dots would be resolved away on its way.
-    let peer = match peer {
+    match reference {
         "." => "%2E".to_owned(),
         ".." => "%2E%2E".to_owned(),
         other => utf8_percent_encode(other, SEGMENT).to_string(),
-    };
+    }
+}
+
+fn path_of(peer: &str, action: Option<&str>) -> String {
+    let peer = segment(peer);
     match action {
         Some(action) => format!("peers/{peer}/{action}"),
         None => format!("peers/{peer}"),

@@ -20,6 +20,10 @@
 //! | `GET files/{id}` | | one of them |
 //! | `POST files/{id}/accept` | [`TakeRequest`] | the transfer |
 //! | `POST files/{id}/decline`, `pause`, `resume`, `cancel` | | the transfer |
+//! | `GET calls`, `GET calls/history` | [`CallHistoryQuery`] | calls that are not over; records of those that are |
+//! | `POST calls` | [`CallRequest`] | the call; what becomes of it, events tell |
+//! | `POST calls/{call}/answer`, `hang-up` | | the call |
+//! | `POST calls/{call}/mute`, `hold`, `push-to-talk` | [`SwitchRequest`] | the call |
 //! | `GET log` | [`LogQuery`] | messages, oldest first |
 //! | `GET events` | [`EventsQuery`] | events, as lines of JSON or server-sent |
 //! | `GET export` | | everything, as lines of JSON |
@@ -28,7 +32,8 @@
 //! | `POST open` | | where the page is; on the socket only |
 //! | `POST stop` | | |
 //!
-//! `{peer}` is a name, a tag, an id or `name~tag`.
+//! `{peer}` is a name, a tag, an id or `name~tag`. `{call}` is the id of a call, the peer it is with,
+//! or `current`: the one that rings, or is talked in, or the only one.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod client;
@@ -43,6 +48,9 @@ pub use feed::Feed;
 pub use gate::{Gate, GateError, OpenView};
 pub use problem::{Candidate, ProblemView};
 pub use schema::{
+    CallHistoryQuery, CallRequest, ConnectRequest, DoctorQuery, Done, EventsQuery,
+    LOG_MESSAGES_MAX, LogQuery, NameRequest, OfferRequest, ReactionRequest, ReadRequest,
+    SendRequest, SendView, StatusRequest, SwitchRequest, TakeRequest, VerifyRequest,
     ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery, LOG_MESSAGES_MAX, LogQuery,
     NameRequest, OfferRequest, ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest,
     TakeRequest, VerifyRequest,

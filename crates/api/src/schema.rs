@@ -169,6 +169,32 @@ pub struct ReadRequest {
     pub seq: u64,
 }
 
+/// `POST /api/v1/calls`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallRequest {
+    /// Whom to ring: a name, a tag, an id or `name~tag`.
+    pub peer: String,
+}
+
+/// `GET /api/v1/calls/history`: the latest calls with everybody, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallHistoryQuery {
+    /// At most this many; 20 when absent, [`LOG_MESSAGES_MAX`] at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// `POST /api/v1/calls/{call}/mute`, `hold` and `push-to-talk`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchRequest {
+    /// Muted, held or talking (when absent), or no longer so.
+    #[serde(default = "yes")]
+    pub on: bool,
+}
+
 /// `GET /api/v1/doctor`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

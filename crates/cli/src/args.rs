@@ -88,6 +88,42 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ID", help = help::TAIL_SINCE)]
         since: Option<u64>,
     },
+    #[command(about = help::CALL, after_help = help::CALL_AFTER)]
+    Call(CallArgs),
+    #[command(about = help::ANSWER, after_help = help::ANSWER_AFTER)]
+    Answer {
+        #[arg(value_name = "CALL", help = help::CALL_MEANT)]
+        call: Option<String>,
+    },
+    #[command(about = help::HANG_UP)]
+    HangUp {
+        #[arg(value_name = "CALL", help = help::CALL_MEANT)]
+        call: Option<String>,
+    },
+    #[command(about = help::MUTE, after_help = help::MUTE_AFTER)]
+    Mute {
+        #[arg(value_enum, default_value = "on", help = help::MUTE_SWITCH)]
+        switch: Switch,
+        #[arg(long, value_name = "CALL", help = help::CALL_MEANT)]
+        call: Option<String>,
+    },
+    #[command(about = help::HOLD, after_help = help::HOLD_AFTER)]
+    Hold {
+        #[arg(value_enum, default_value = "on", help = help::HOLD_SWITCH)]
+        switch: Switch,
+        #[arg(long, value_name = "CALL", help = help::CALL_MEANT)]
+        call: Option<String>,
+    },
+    #[command(about = help::TALK, after_help = help::TALK_AFTER)]
+    Talk {
+        #[arg(long, value_name = "CALL", help = help::CALL_MEANT)]
+        call: Option<String>,
+    },
+    #[command(about = help::CALLS)]
+    Calls {
+        #[arg(long, value_name = "N", help = help::CALLS_LIMIT)]
+        limit: Option<usize>,
+    },
     #[command(about = help::VERIFY, after_help = help::VERIFY_AFTER)]
     Verify {
         #[arg(help = help::PEER)]
@@ -260,6 +296,26 @@ pub(crate) struct LogArgs {
     pub(crate) ids: bool,
     #[arg(long, help = help::LOG_MARK_READ)]
     pub(crate) mark_read: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    #[arg(help = help::PEER)]
+    pub(crate) peer: String,
+    #[arg(long, help = help::CALL_DETACH)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    pub(crate) fn is_on(self) -> bool {
+        matches!(self, Self::On)
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -13,7 +13,9 @@ pub(crate) enum Failure {
     Usage(String),
     /// The node is not running, or refused.
     Client(ClientError),
-    /// The message is kept and has not left.
+    /// The other person, or their node, did not want it.
+    Declined(String),
+    /// The message is kept and has not left, or the person called is not there.
     NotDelivered(String),
     /// Time is over.
     TimedOut(String),
@@ -52,9 +54,10 @@ impl Failure {
 
     fn what(&self) -> Option<String> {
         match self {
-            Self::Usage(what) | Self::NotDelivered(what) | Self::TimedOut(what) => {
-                Some(what.clone())
-            }
+            Self::Usage(what)
+            | Self::Declined(what)
+            | Self::NotDelivered(what)
+            | Self::TimedOut(what) => Some(what.clone()),
             Self::Client(ClientError::NotRunning { socket }) => Some(text::not_running(socket)),
             Self::Client(error) => Some(error.to_string()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
@@ -71,6 +74,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Client(ClientError::NotRunning { .. }) => 3,
             Self::Client(ClientError::Refused(problem)) if is_refusal(problem) => 4,
+            Self::Declined(_) => 4,
             Self::NotDelivered(_) => 5,
             Self::TimedOut(_) => 6,
             Self::Client(_) | Self::Unwell | Self::Output(_) | Self::Other(_) => 1,
@@ -99,6 +103,7 @@ fn is_refusal(problem: &ProblemView) -> bool {
         "name_collision",
         "number_mismatch",
         "ambiguous_name",
+        "call_busy",
     ]
     .contains(&&*problem.code)
 }

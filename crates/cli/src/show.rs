@@ -162,7 +162,7 @@ impl Names {
         self.names.insert(peer.id, safe::one_line(&peer.name));
     }
 
-    fn of(&self, id: &PeerId) -> String {
+    pub(crate) fn of(&self, id: &PeerId) -> String {
         match self.names.get(id) {
             _ if *id == self.me => text::YOU.into(),
             Some(name) => name.clone(),

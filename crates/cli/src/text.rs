@@ -22,8 +22,8 @@ Exit codes:
   1  anything not listed here
   2  the command line is wrong
   3  the node is not running
-  4  refused: blocked, not verified, or a name that more than one peer has
-  5  queued, but not delivered
+  4  refused: blocked, not verified, a call declined, or a name that more than one peer has
+  5  queued, but not delivered; or not there to be called
   6  timed out
 
 Examples:
@@ -157,6 +157,47 @@ Examples:
   hallway tail --json | jq -r 'select(.kind == \"message\" and .new).message.text'
   hallway tail --json --since 1042     what happened to messages after event 1042, then live";
     pub(crate) const TAIL_SINCE: &str = "First what happened after this event";
+
+    pub(crate) const CALL: &str = "Call a peer, and stay until it is over; Ctrl-C hangs up";
+    pub(crate) const CALL_AFTER: &str = "\
+Ends with 0 after a call that was answered, 4 when it was declined or could not ring, 5 when the
+peer is not there, 6 when nobody answered. The peer finds a missed call in the log.
+
+Examples:
+  hallway call Bo
+  hallway call Bo --detach && hallway mute     leave the call to the node
+  hallway call Echo                            hear yourself; start it with `hallway echo`";
+    pub(crate) const CALL_DETACH: &str = "Return at once; the node goes on with the call";
+    pub(crate) const CALL_MEANT: &str = "Which call, by its peer or id, when there are several";
+    pub(crate) const ANSWER: &str = "Answer the call that rings; one you are in is held";
+    pub(crate) const ANSWER_AFTER: &str = "\
+Examples:
+  hallway answer
+  hallway answer Cy                  of several that ring, this one
+  hallway hang-up Cy                 decline it";
+    pub(crate) const HANG_UP: &str = "Hang up, give up or decline";
+    pub(crate) const MUTE: &str = "Let nothing of your microphone through";
+    pub(crate) const MUTE_AFTER: &str = "\
+Examples:
+  hallway mute
+  hallway mute off
+  hallway mute && hallway talk       push to talk: heard until Ctrl-C";
+    pub(crate) const MUTE_SWITCH: &str = "Whether nothing passes";
+    pub(crate) const HOLD: &str = "Hold a call, or go on with it; another you are in is then held";
+    pub(crate) const HOLD_AFTER: &str = "\
+Examples:
+  hallway hold
+  hallway hold off
+  hallway hold off --call Bo         of several that are held, this one";
+    pub(crate) const HOLD_SWITCH: &str = "Whether it is held";
+    pub(crate) const TALK: &str = "Be heard in a call while this runs, and muted afterwards";
+    pub(crate) const TALK_AFTER: &str = "\
+For a key or pedal that starts a program and ends it with SIGINT or SIGTERM.
+
+Examples:
+  hallway talk";
+    pub(crate) const CALLS: &str = "List the calls there are, and the latest there were";
+    pub(crate) const CALLS_LIMIT: &str = "At most so many of the past; 20 when absent";
 
     pub(crate) const VERIFY: &str = "Compare the safety number with a peer";
     pub(crate) const VERIFY_AFTER: &str = "\
@@ -430,6 +471,8 @@ pub(crate) const IMPOSTOR: &str = "name also used by another!";
 pub(crate) const NOBODY: &str = "Nobody is here yet. `hallway doctor` says why, and `hallway echo` \
                                  is somebody to try with";
 pub(crate) const NO_MESSAGES: &str = "No messages";
+pub(crate) const CALL_LOST_SIGHT: &str = "Lost sight of the call, and it is over now";
+pub(crate) const NO_CALLS: &str = "No calls";
 pub(crate) const NO_REQUESTS: &str = "No requests";
 pub(crate) const DELETED: &str = "(deleted)";
 pub(crate) const NOT_HERE: &str = "(a message that is not here)";

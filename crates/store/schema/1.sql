@@ -41,10 +41,11 @@ CREATE TABLE messages (
     author INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     at INTEGER NOT NULL,
-    kind INTEGER NOT NULL, -- shown: 1 text, 2 unknown; effects: 3 edit, 4 delete, 5 reaction
+    kind INTEGER NOT NULL, -- shown: 0 call, 1 text, 2 unknown; effects: 3 edit, 4 delete, 5 reaction
     text TEXT, -- of a text its current one, of an edit the new one, of a reaction the emoji
     target BLOB, -- what a text answers, what an effect is about
-    extra INTEGER, -- of an unknown kind its number on the wire, of a reaction whether it is set
+    extra INTEGER, -- of an unknown kind its number on the wire, of a reaction whether it is set,
+                   -- of a call 16 times its milliseconds and its outcome
     raw BLOB, -- the body as it came, as far as this version does not know all of it
     edited INTEGER NOT NULL,
     deleted INTEGER NOT NULL,

@@ -148,7 +148,8 @@ impl<'a> BodyColumns<'a> {
     }
 }
 
-/// Outcomes of calls as their lowest four bits of `extra`; the rest is the duration.
+/// Outcomes of calls as their lowest four bits of `extra`; the rest is the duration. Those at 1, 3
+/// and 4 count as unread messages.
 const OUTCOMES: [CallOutcome; 7] = [
     CallOutcome::Answered,
     CallOutcome::Missed,

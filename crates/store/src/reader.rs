@@ -32,7 +32,10 @@ pub(crate) const CANDIDATES: &str = "SELECT m.row, m.text FROM search \
      CROSS JOIN messages m ON m.row = search.rowid \
      WHERE search MATCH ?1 ORDER BY search.rowid DESC";
 pub(crate) const UNREAD: &str = "SELECT count(*) FROM messages \
-     WHERE conversation = ?1 AND author = ?1 AND kind IN (1, 2) AND seq > ?2";
+     WHERE conversation = ?1 AND author = ?1 AND kind IN (0, 1, 2) AND seq > ?2 \
+     AND (kind > 0 OR extra % 16 IN (1, 3, 4))";
+/// From the newest message back, since no index tells calls apart.
+pub(crate) const CALLS: &str = "WHERE m.kind = 0 AND m.kind <= 2 ORDER BY m.row DESC LIMIT ?1";
 pub(crate) const NEWEST: &str = "SELECT i.n, (SELECT max(row) FROM messages \
      WHERE conversation = i.n AND kind <= 2) AS newest, p.read_by_us \
      FROM ids i LEFT JOIN peers p ON p.n = i.n WHERE newest IS NOT NULL ORDER BY newest DESC";
@@ -93,6 +96,13 @@ impl Reader {
             messages.sort_unstable_by_key(|stored| stored.row);
             Ok(messages)
         })
+    }
+
+    /// The records of the newest `limit` calls, oldest first.
+    pub fn calls(&self, limit: usize) -> Result<Vec<StoredMessage>, StoreError> {
+        let limit = limit_to_column(limit);
+        self.pool
+            .read(|connection| Ok(reversed(select(connection, CALLS, [limit])?)))
     }
 
     /// The newest `limit` messages that contain every word of the query, oldest first: Chinese,
@@ -330,6 +340,7 @@ mod tests {
             (NEWEST.to_owned(), "SCAN i"),
             (writer::UNDELIVERED.to_owned(), "SCAN i"),
             (stored::sql(export::MESSAGES), "SCAN m"),
+            (stored::sql(CALLS), "SCAN m"),
         ] {
             let plan = plan(&connection, &sql);
             assert_eq!(plan.matches("SCAN").count(), 1, "{sql}: {plan}");

@@ -1,5 +1,6 @@
 //! The server: routes, extractors, and the listener they are served on.
 
+mod calls;
 mod devices;
 mod files;
 mod history;
@@ -49,6 +50,12 @@ pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
         .route("/keep-name", post(peers::keep_name))
         .route("/read", post(peers::read))
         .route("/typing", post(peers::typing));
+    let call = Router::new()
+        .route("/answer", post(calls::answer))
+        .route("/hang-up", post(calls::hang_up))
+        .route("/mute", post(calls::mute))
+        .route("/hold", post(calls::hold))
+        .route("/push-to-talk", post(calls::push_to_talk));
     let v1 = Router::new()
         .route("/status", get(node::status).put(node::set_status))
         .route("/name", put(node::set_name))
@@ -68,6 +75,9 @@ pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
         .route("/files/{id}/pause", post(files::pause))
         .route("/files/{id}/resume", post(files::resume))
         .route("/files/{id}/cancel", post(files::cancel))
+        .route("/calls", get(calls::list).post(calls::call))
+        .route("/calls/history", get(calls::history))
+        .nest("/calls/{call}", call)
         .route("/log", get(history::log))
         .route("/export", get(history::export))
         .route("/events", get(stream::events));

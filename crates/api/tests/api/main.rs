@@ -1,6 +1,7 @@
 //! The API of real nodes, over its socket.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod calls;
 mod events;
 mod node;
 mod requests;

@@ -5,7 +5,7 @@ use hallway_api::{ClientError, LogQuery, ReactionRequest, SendRequest};
 use hallway_model::{Delivery, Event, EventKind, PeerView, Presence};
 
 /// The code of a refusal.
-fn code<T>(refused: Result<T, ClientError>) -> String {
+pub(crate) fn code<T>(refused: Result<T, ClientError>) -> String {
     match refused {
         Err(ClientError::Refused(problem)) => problem.code.into_owned(),
         Err(other) => panic!("{other}"),
@@ -14,7 +14,7 @@ fn code<T>(refused: Result<T, ClientError>) -> String {
 }
 
 /// The next event that `wanted` makes something of.
-async fn until<T>(
+pub(crate) async fn until<T>(
     events: &mut hallway_api::Lines<Event>,
     wanted: impl Fn(&EventKind) -> Option<T>,
 ) -> T {
@@ -46,7 +46,7 @@ async fn log(node: &TestNode, peer: &PeerView) -> Vec<String> {
 }
 
 /// Two nodes that know each other as contacts.
-async fn friends() -> (TestNode, PeerView, TestNode, PeerView) {
+pub(crate) async fn friends() -> (TestNode, PeerView, TestNode, PeerView) {
     let (ann, bo) = (TestNode::start("Ann").await, TestNode::start("Bo").await);
     let bo_seen = ann.meet(&bo).await;
     let mut events = bo.client.events(None).await.unwrap();

@@ -3,7 +3,7 @@
 use crate::run::{Home, assert_said};
 
 /// Every command the program has.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 30] = [
     "up",
     "open",
     "stop",
@@ -17,6 +17,13 @@ const COMMANDS: [&str; 23] = [
     "files",
     "log",
     "tail",
+    "call",
+    "answer",
+    "hang-up",
+    "mute",
+    "hold",
+    "talk",
+    "calls",
     "verify",
     "block",
     "unblock",
@@ -54,6 +61,13 @@ fn help_shows_commands_exit_codes_and_examples() {
       files        List the files that come and go, or decide about one
       log          Show what was written
       tail         Show every event as it happens
+      call         Call a peer, and stay until it is over; Ctrl-C hangs up
+      answer       Answer the call that rings; one you are in is held
+      hang-up      Hang up, give up or decline
+      mute         Let nothing of your microphone through
+      hold         Hold a call, or go on with it; another you are in is then held
+      talk         Be heard in a call while this runs, and muted afterwards
+      calls        List the calls there are, and the latest there were
       verify       Compare the safety number with a peer
       block        Let nothing from or to a peer pass
       unblock      Undo a block
@@ -87,8 +101,8 @@ fn help_shows_commands_exit_codes_and_examples() {
       1  anything not listed here
       2  the command line is wrong
       3  the node is not running
-      4  refused: blocked, not verified, or a name that more than one peer has
-      5  queued, but not delivered
+      4  refused: blocked, not verified, a call declined, or a name that more than one peer has
+      5  queued, but not delivered; or not there to be called
       6  timed out
 
     Examples:

@@ -1,6 +1,7 @@
 //! The command line of real nodes: what it prints, and how it ends.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod calls;
 mod docs;
 mod echo;
 mod run;

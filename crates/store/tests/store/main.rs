@@ -5,6 +5,7 @@
     reason = "a process that is killed tells how far it came"
 )]
 
+mod calls;
 mod common;
 mod damage;
 mod faults;
