@@ -12,9 +12,9 @@ pub use crate::shaper::BLOCK;
 /// What is done to a microphone's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaptureConfig {
-    /// Take out what the speaker plays. Costs nothing with a headset, so it need not be off there.
+    /// Take out what the speaker plays. It steps aside for a headset, so it can stay on.
     pub echo: bool,
-    /// Turn down steady noise.
+    /// Turn down steady noise. Off unless asked for: a voice without gaps is taken for noise.
     pub noise: bool,
     /// Bring the speaker to the usual level.
     pub gain: bool,
@@ -24,7 +24,7 @@ impl Default for CaptureConfig {
     fn default() -> Self {
         Self {
             echo: true,
-            noise: true,
+            noise: false,
             gain: true,
         }
     }

@@ -149,3 +149,122 @@ impl Chunks {
         &self.output[..made]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn format(sample_rate: u32, channels: usize) -> Format {
+        Format {
+            sample_rate,
+            channels,
+        }
+    }
+
+    /// A tone in each channel.
+    #[allow(clippy::cast_precision_loss, reason = "a second of samples")]
+    fn tone(format: Format, frequency: f32, seconds: f32) -> Vec<f32> {
+        let step = std::f32::consts::TAU * frequency / format.sample_rate as f32;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small"
+        )]
+        let frames = (format.sample_rate as f32 * seconds) as usize;
+        (0..frames)
+            .flat_map(|i| std::iter::repeat_n(0.5 * (step * i as f32).sin(), format.channels))
+            .collect()
+    }
+
+    fn convert(from: Format, to: Format, samples: &[f32]) -> Vec<f32> {
+        let mut converter = Converter::new(from, to).unwrap();
+        let mut out = Vec::new();
+        // Devices give frames in odd numbers.
+        for block in samples.chunks(from.channels * 113) {
+            converter.process(block, &mut out);
+        }
+        out
+    }
+
+    /// Power of a tone of 1 kHz, and of all else, without the first 20 ms.
+    #[allow(clippy::cast_precision_loss, reason = "a second of samples")]
+    fn split(samples: &[f32], sample_rate: u32) -> (f32, f32) {
+        let samples = &samples[sample_rate as usize / 50..];
+        let whole = samples.len() / 1_000 * 1_000;
+        let step = std::f32::consts::TAU * 1_000.0 / sample_rate as f32;
+        let (mut a, mut b, mut power) = (0.0f32, 0.0f32, 0.0f32);
+        for (i, x) in samples[..whole].iter().enumerate() {
+            let phase = step * (i % sample_rate as usize) as f32;
+            a += x * phase.cos();
+            b += x * phase.sin();
+            power += x * x;
+        }
+        let n = whole as f32;
+        let tone = 2.0 * (a * a + b * b) / (n * n);
+        (tone, (power / n - tone).max(0.0))
+    }
+
+    #[test]
+    fn a_tone_survives_every_rate_both_ways() {
+        for rate in [8_000, 11_025, 16_000, 44_100, 48_000, 96_000, 192_000] {
+            for (from, to) in [
+                (format(rate, 1), Format::VOICE),
+                (Format::VOICE, format(rate, 1)),
+            ] {
+                let out = convert(from, to, &tone(from, 1_000.0, 0.5));
+                let expected = to.sample_rate as usize / 2;
+                assert!(out.len().abs_diff(expected) <= to.sample_rate as usize / 100);
+                let (tone, rest) = split(&out, to.sample_rate);
+                assert!((tone - 0.125).abs() < 0.01, "{from:?} {to:?}: {tone}");
+                assert!(rest < tone * 1e-3, "{from:?} {to:?}: {rest}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_lower_rate_cannot_hold_is_filtered_out() {
+        let from = format(192_000, 1);
+        let out = convert(from, Format::VOICE, &tone(from, 40_000.0, 0.2));
+        let (tone, rest) = split(&out, 48_000);
+        assert!(tone + rest < 1e-5, "{tone} {rest}");
+    }
+
+    #[test]
+    fn channels_are_averaged_and_copied() {
+        let out = convert(format(48_000, 2), Format::VOICE, &[1.0, 0.0, 0.5, 0.5]);
+        assert_eq!(out, [0.5, 0.5]);
+        let out = convert(Format::VOICE, format(48_000, 8), &[0.25]);
+        assert_eq!(out, [0.25; 8]);
+        let same = format(44_100, 2);
+        assert_eq!(convert(same, same, &[1.0, -1.0]), [1.0, -1.0]);
+    }
+
+    #[test]
+    fn the_delay_is_short() {
+        for rate in [8_000, 44_100, 192_000] {
+            let converter = Converter::new(format(rate, 2), Format::VOICE).unwrap();
+            assert!(
+                converter.delay_frames() <= 240,
+                "{}",
+                converter.delay_frames()
+            );
+        }
+    }
+
+    #[test]
+    fn the_limits_hold() {
+        let to = |format| Converter::new(format, Format::VOICE).map(|_| ());
+        assert_eq!(to(format(8_000, 1)), Ok(()));
+        assert_eq!(to(format(192_000, CHANNELS_MAX)), Ok(()));
+        assert_eq!(to(format(7_999, 1)), Err(ConvertError::SampleRate(7_999)));
+        assert_eq!(
+            to(format(192_001, 1)),
+            Err(ConvertError::SampleRate(192_001))
+        );
+        assert_eq!(to(format(48_000, 0)), Err(ConvertError::Channels(0)));
+        assert_eq!(
+            to(format(48_000, CHANNELS_MAX + 1)),
+            Err(ConvertError::Channels(9))
+        );
+    }
+}

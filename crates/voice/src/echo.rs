@@ -5,12 +5,13 @@
 //! path from speaker to microphone and subtracts the echo it predicts. What the filter cannot
 //! know (a path that just moved, a speaker that rattles) is then turned down where it outweighs
 //! the near speaker. Neither adds a sample of delay, and where there is no echo, as with a
-//! headset, neither changes a sample much: nothing has to guess whether to switch them on.
+//! headset, both soon step aside: the canceller can stay on for everybody.
 
 use std::collections::VecDeque;
 
 use realfft::num_complex::Complex32;
 
+use crate::level::mean;
 use crate::shaper::{BLOCK, Fourier, Shaper};
 
 /// A block and the one before it: overlap-save.
@@ -23,7 +24,7 @@ const PARTITIONS: usize = 64;
 
 /// How much of the echo path is taken to persist from one block to the next. Lower follows a
 /// moving path and drifting clocks sooner, higher cancels deeper.
-const PERSISTENCE: f32 = 0.998;
+const PERSISTENCE: f32 = 0.995;
 
 /// Power gain of the echo path at the start, spread over the partitions: a loud speaker beside
 /// the microphone.
@@ -31,6 +32,19 @@ const PATH_POWER: f32 = 0.5;
 
 /// Partitions made causal again per block. Each costs two transforms; all come round in 40 ms.
 const CONSTRAINED_PER_BLOCK: usize = 8;
+
+/// How fast the part of the echo that leaks through is believed to grow, per block (2.6 dB a
+/// second): a near speaker looks like a leak, and must not be taken for one.
+const LEAK_RISE: f32 = 1.003;
+
+/// The leak varies: so many times its least counts.
+const LEAK_MARGIN: f32 = 5.0;
+
+/// So many times the expected residual echo is taken off.
+const OVERSUBTRACTION: f32 = 2.0;
+
+/// Mean of the squared analysis window.
+const WINDOW_POWER: f32 = 0.375;
 
 /// Mean power of a block below which nothing is played: -80 dBFS.
 const RENDER_POWER_MIN: f32 = 1e-8;
@@ -43,8 +57,13 @@ pub struct EchoCanceller {
     render: RenderQueue,
     filter: Filter,
     suppressor: Suppressor,
+    presence: Presence,
+    /// How much of the predicted echo was subtracted at the end of the last block.
+    share: f32,
     render_block: Vec<f32>,
+    /// The echo predicted for this block, and what is left without it.
     echo: Vec<f32>,
+    left: Vec<f32>,
 }
 
 impl Default for EchoCanceller {
@@ -60,8 +79,11 @@ impl EchoCanceller {
             render: RenderQueue::default(),
             filter: Filter::new(),
             suppressor: Suppressor::new(),
+            presence: Presence::default(),
+            share: 1.0,
             render_block: vec![0.0; BLOCK],
             echo: vec![0.0; BLOCK],
+            left: vec![0.0; BLOCK],
         }
     }
 
@@ -75,14 +97,90 @@ impl EchoCanceller {
         assert_eq!(samples.len() % BLOCK, 0, "whole blocks");
         for block in samples.chunks_exact_mut(BLOCK) {
             self.render.pop(&mut self.render_block);
-            if self.filter.handle_render(&self.render_block) {
-                self.filter.cancel(block, &mut self.echo);
-                self.suppressor
-                    .process(block, &self.echo, &self.filter.missed);
-            } else {
+            if !self.filter.handle_render(&self.render_block) {
                 self.suppressor.pass(block);
+                continue;
+            }
+            self.left.copy_from_slice(block);
+            self.filter.cancel(&mut self.left, &mut self.echo);
+            self.presence.handle_block(block, &self.left);
+            let share = if self.presence.is_absent() { 0.0 } else { 1.0 };
+            if self.share == 1.0 && share == 1.0 {
+                block.copy_from_slice(&self.left);
+            } else {
+                self.subtract(share, block);
+            }
+            if share == 0.0 {
+                self.suppressor.pass(block);
+            } else {
+                let missed = &self.filter.missed;
+                self.suppressor.process(block, &self.echo, missed);
             }
         }
+    }
+
+    /// Whether what is played was found in what is captured.
+    pub fn is_echo_present(&self) -> bool {
+        self.presence.found && !self.presence.is_absent()
+    }
+
+    /// Subtracts a share of the echo that changes over the block from what it was.
+    fn subtract(&mut self, share: f32, block: &mut [f32]) {
+        let step = mean(share - self.share, BLOCK);
+        for (sample, echo) in block.iter_mut().zip(&self.echo) {
+            self.share += step;
+            *sample -= self.share * echo;
+        }
+        self.share = share;
+    }
+}
+
+/// Whether there is an echo at all. A headset has none, and then a filter that looks for one only
+/// harms the near speaker.
+#[derive(Default)]
+struct Presence {
+    /// Smoothed power of what is captured, and of what is left of it.
+    captured: f32,
+    left: f32,
+    /// Whether an echo was ever cancelled.
+    found: bool,
+    /// Blocks since then in which one could have been.
+    blocks: u32,
+}
+
+impl Presence {
+    /// An echo is found where so little of the power is left: 6 dB less. No filter does that to a
+    /// near speaker, whom it cannot predict.
+    const LEFT: f32 = 0.25;
+    /// Power captured below which nothing can be told: -75 dBFS.
+    const POWER_MIN: f32 = 3e-8;
+    /// Blocks without an echo, while something is played, after which there is none: 1.5 s.
+    const ABSENT_BLOCKS: u32 = 300;
+    /// As many once there was one, 20 s: the near speaker may talk all over it.
+    const LOST_BLOCKS: u32 = 4_000;
+
+    fn handle_block(&mut self, captured: &[f32], left: &[f32]) {
+        let power = |samples: &[f32]| mean(samples.iter().map(|x| x * x).sum(), BLOCK);
+        self.captured += 0.1 * (power(captured) - self.captured);
+        self.left += 0.1 * (power(left) - self.left);
+        if self.captured < Self::POWER_MIN {
+            return;
+        }
+        if self.left < Self::LEFT * self.captured {
+            self.found = true;
+            self.blocks = 0;
+        } else {
+            self.blocks = self.blocks.saturating_add(1);
+        }
+    }
+
+    fn is_absent(&self) -> bool {
+        let most = if self.found {
+            Self::LOST_BLOCKS
+        } else {
+            Self::ABSENT_BLOCKS
+        };
+        self.blocks > most
     }
 }
 
@@ -102,7 +200,15 @@ impl RenderQueue {
     const LEFT: usize = 48;
 
     fn push(&mut self, samples: &[f32]) {
-        self.samples.extend(samples);
+        // One sample that is no number would never leave the filter again.
+        let repaired = samples.iter().map(|&x| {
+            if x.is_finite() {
+                x.clamp(-1.0, 1.0)
+            } else {
+                0.0
+            }
+        });
+        self.samples.extend(repaired);
         if self.samples.len() > RENDER_QUEUE_MAX {
             self.samples.drain(..self.samples.len() - RENDER_QUEUE_MAX);
         }
@@ -117,11 +223,11 @@ impl RenderQueue {
         if self.blocks < Self::LOOK_BLOCKS {
             return;
         }
-        // A few samples at a time keep two clocks together; the filter does not notice.
-        if self.left_min > Self::LEFT {
+        // Bursts leave more one time and less another; only what exceeds that is drift.
+        if self.left_min > Self::LEFT + BLOCK {
             self.samples.drain(..self.left_min - Self::LEFT);
         } else if let Some(&first) = self.samples.front() {
-            for _ in self.left_min..Self::LEFT / 2 {
+            for _ in self.left_min..Self::LEFT / 4 {
                 self.samples.push_front(first);
             }
         }
@@ -351,7 +457,7 @@ impl Suppressor {
         for (power, bin) in self.echo.iter_mut().zip(&self.bins) {
             *power = 0.5 * *power + 0.5 * bin.norm_sqr();
         }
-        for k in 0..BINS {
+        for (k, &missed) in missed.iter().enumerate() {
             let (left, echo) = (self.left[k] + 1e-12, self.echo[k]);
             self.floor[k] = if left < self.floor[k] {
                 0.8 * self.floor[k] + 0.2 * left
@@ -364,11 +470,11 @@ impl Suppressor {
                 *leak = if ratio < *leak {
                     *leak + 0.05 * (ratio - *leak)
                 } else {
-                    (*leak * 1.01).min(1.0)
+                    (*leak * LEAK_RISE).min(1.0)
                 };
             }
-            let residual = 0.375 * missed[k] + 3.0 * self.leak[k] * echo;
-            let gain = (1.0 - 2.0 * residual / left).max(0.0);
+            let residual = WINDOW_POWER * missed + LEAK_MARGIN * self.leak[k] * echo;
+            let gain = (1.0 - OVERSUBTRACTION * residual / left).max(0.0);
             let least = (self.floor[k] / left).sqrt().min(1.0);
             self.gains[k] = gain.max(least).max(0.003);
         }

@@ -170,3 +170,68 @@ fn ramp(samples: &mut [f32], from: f32, to: f32) {
         *sample *= gain;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten seconds of bursts at a level, over noise, a burst and a pause to the second.
+    fn talk(speech: f32, noise: f32) -> Vec<f32> {
+        let mut dice = 1u32;
+        (0..480_000)
+            .map(|i| {
+                dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                #[allow(clippy::cast_precision_loss, reason = "any value will do")]
+                let hiss = (dice >> 8) as f32 / 8_388_608.0 - 1.0;
+                #[allow(clippy::cast_precision_loss, reason = "ten seconds of samples")]
+                let tone = (i as f32 * 0.03).sin();
+                let spoken = if i % 48_000 < 28_800 {
+                    speech * tone
+                } else {
+                    0.0
+                };
+                spoken + noise * hiss
+            })
+            .collect()
+    }
+
+    /// Level of the last burst, in dBFS.
+    fn level(samples: &[f32]) -> f32 {
+        let burst = &samples[432_000..460_800];
+        10.0 * mean(burst.iter().map(|x| x * x).sum(), burst.len()).log10()
+    }
+
+    #[test]
+    fn the_right_level_is_left_alone() {
+        let mut samples = talk(0.1, 0.0001);
+        let before = samples.clone();
+        GainControl::new().process(&mut samples);
+        assert_eq!(samples, before);
+    }
+
+    #[test]
+    fn quiet_is_raised_and_loud_is_lowered() {
+        let mut quiet = talk(0.01, 0.000_01);
+        GainControl::new().process(&mut quiet);
+        assert!((-31.0..-27.0).contains(&level(&quiet)), "{}", level(&quiet));
+        let mut loud = talk(0.9, 0.000_01);
+        GainControl::new().process(&mut loud);
+        assert!((-20.0..-15.0).contains(&level(&loud)), "{}", level(&loud));
+    }
+
+    #[test]
+    fn noise_alone_is_never_raised() {
+        let mut noise = talk(0.0, 0.003);
+        let before = noise.clone();
+        GainControl::new().process(&mut noise);
+        assert_eq!(noise, before);
+    }
+
+    #[test]
+    fn noise_beside_a_quiet_voice_stays_low() {
+        let mut control = GainControl::new();
+        // Noise of -55 dBFS leaves 5 dB until it is loud.
+        control.process(&mut talk(0.012, 0.003_08));
+        assert!(control.gain_db() <= 6.5, "{}", control.gain_db());
+    }
+}

@@ -177,3 +177,59 @@ pub(crate) fn mean(sum: f32, count: usize) -> f32 {
 pub(crate) fn dbfs(power: f32) -> f32 {
     (10.0 * power.log10()).max(SILENCE_DBFS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sine(height: f32, samples: usize) -> Vec<f32> {
+        let step = std::f32::consts::TAU / 48.0;
+        #[allow(clippy::cast_precision_loss, reason = "a second of samples")]
+        (0..samples)
+            .map(|i| height * (step * i as f32).sin())
+            .collect()
+    }
+
+    #[test]
+    fn a_full_sine_reads_its_levels() {
+        let mut meter = Meter::new();
+        meter.handle_samples(&sine(1.0, READING_SAMPLES));
+        let level = meter.level();
+        assert!(level.peak_dbfs.abs() < 0.01, "{level:?}");
+        assert!((level.rms_dbfs + 3.01).abs() < 0.01, "{level:?}");
+    }
+
+    #[test]
+    fn a_reading_covers_a_tenth_of_a_second() {
+        let mut meter = Meter::new();
+        for part in sine(0.5, READING_SAMPLES - 1).chunks(37) {
+            meter.handle_samples(part);
+        }
+        assert_eq!(meter.level(), Level::SILENCE);
+        meter.handle_samples(&[0.0]);
+        assert!(meter.level().peak_dbfs > -7.0);
+        meter.handle_samples(&vec![0.0; READING_SAMPLES]);
+        assert_eq!(meter.level().peak_dbfs, SILENCE_DBFS);
+    }
+
+    #[test]
+    fn a_voice_stands_out_and_a_fan_does_not() {
+        let mut voice = VoiceActivity::default();
+        let fan = 1e-4;
+        let early = (0..1_000).filter(|_| voice.handle_frame(fan)).count();
+        assert!(early < 1_000, "a fan is background in the end");
+        assert!(!voice.handle_frame(fan));
+        let spoken = (0..20).filter(|_| voice.handle_frame(0.01)).count();
+        assert_eq!(spoken, 18, "from the third frame on");
+        let held = (0..100).filter(|_| voice.handle_frame(fan)).count();
+        assert!((20..=26).contains(&held), "{held}");
+    }
+
+    #[test]
+    fn a_click_is_no_voice() {
+        let mut voice = VoiceActivity::default();
+        assert!(!voice.handle_frame(0.5));
+        assert!(!voice.handle_frame(0.5));
+        assert!(!voice.handle_frame(0.0));
+    }
+}

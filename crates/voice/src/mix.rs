@@ -35,3 +35,45 @@ impl Mixer {
         &self.sum
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_peer_passes_bit_for_bit() {
+        let mut mixer = Mixer::new();
+        mixer.begin(4);
+        mixer.add(&[0.1, -0.9, 0.3]);
+        assert_eq!(mixer.finish(), [0.1, -0.9, 0.3, 0.0]);
+        mixer.begin(2);
+        assert_eq!(mixer.finish(), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn eight_loud_peers_stay_within_full_scale() {
+        let mut mixer = Mixer::new();
+        #[allow(clippy::cast_precision_loss, reason = "a second of samples")]
+        let loud: Vec<f32> = (0..48_000).map(|i| 0.9 * (i as f32 * 0.05).sin()).collect();
+        let mut last = Vec::new();
+        for block in loud.chunks(480) {
+            mixer.begin(block.len());
+            for _ in 0..8 {
+                mixer.add(block);
+            }
+            last = mixer.finish().to_vec();
+            assert!(last.iter().all(|x| x.abs() <= 1.0));
+        }
+        // Limited by a gain, not clipped: the wave keeps its shape.
+        let loudest = last.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        assert!((0.5..1.0).contains(&loudest), "{loudest}");
+    }
+
+    #[test]
+    #[should_panic(expected = "more samples than begun")]
+    fn more_samples_than_begun_are_a_bug() {
+        let mut mixer = Mixer::new();
+        mixer.begin(1);
+        mixer.add(&[0.0, 0.0]);
+    }
+}

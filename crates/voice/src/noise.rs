@@ -1,8 +1,8 @@
 //! Noise suppression: the fan stays at the other end.
 //!
-//! Noise power is tracked by the probability that speech is present (Gerkmann and Hendriks,
-//! Unbiased MMSE-based noise power estimation with low complexity and low tracking delay, IEEE
-//! TASLP 2012), and each frequency is turned down by the log-spectral amplitude estimator (Ephraim
+//! Noise is what remains of each frequency while nobody speaks, and so its least power over some
+//! seconds (Martin, Noise power spectral density estimation based on optimal smoothing and minimum
+//! statistics, 2001). Each frequency is turned down by the log-spectral amplitude estimator (Ephraim
 //! and Malah, 1985). The gains are applied without delay. A room that is quiet enough is left
 //! alone, bit for bit.
 
@@ -23,8 +23,11 @@ const AUDIBLE_DBFS: f32 = -62.0;
 /// From so many dB above that on, noise is turned down in full.
 const AUDIBLE_RANGE_DB: f32 = 8.0;
 
-/// Signal to noise ratio that speech, where present, is expected to have: 15 dB.
-const SPEECH_RATIO: f32 = 31.6;
+/// Blocks of one search for the least power, 1.5 s: longer than anybody speaks without a gap.
+const SEARCH_BLOCKS: usize = 300;
+
+/// The mean power of noise is so many times its least smoothed power.
+const MEAN_OVER_LEAST: f32 = 2.0;
 
 /// Turns noise down.
 pub struct NoiseSuppressor {
@@ -34,7 +37,10 @@ pub struct NoiseSuppressor {
     /// Mean power of a white signal's bin per its power per sample.
     window_power: f32,
     noise: Vec<f32>,
-    presence: Vec<f32>,
+    smoothed: Vec<f32>,
+    /// The least in this search, and in the one before.
+    least: Vec<f32>,
+    least_before: Vec<f32>,
     /// Power of the speech estimated in the block before.
     speech: Vec<f32>,
     gains: Vec<f32>,
@@ -60,7 +66,10 @@ impl NoiseSuppressor {
             window,
             window_power,
             noise: vec![0.0; BINS],
-            presence: vec![0.0; BINS],
+            smoothed: vec![0.0; BINS],
+            least: vec![f32::INFINITY; BINS],
+            // Nothing is known to be noise until the first search is over.
+            least_before: vec![0.0; BINS],
             speech: vec![0.0; BINS],
             gains: vec![1.0; BINS],
             samples: vec![0.0; FFT],
@@ -95,24 +104,19 @@ impl NoiseSuppressor {
     }
 
     fn track(&mut self) {
-        self.blocks = self.blocks.saturating_add(1);
+        self.blocks += 1;
+        let is_over = self.blocks == SEARCH_BLOCKS;
+        if is_over {
+            self.blocks = 0;
+        }
         for k in 0..BINS {
-            let power = self.bins[k].norm_sqr();
-            if self.blocks <= FFT / BLOCK {
-                self.noise[k] = power;
-                continue;
+            self.smoothed[k] += 0.1 * (self.bins[k].norm_sqr() - self.smoothed[k]);
+            self.least[k] = self.least[k].min(self.smoothed[k]);
+            self.noise[k] = MEAN_OVER_LEAST * self.least[k].min(self.least_before[k]);
+            if is_over {
+                self.least_before[k] = self.least[k];
+                self.least[k] = self.smoothed[k];
             }
-            let noise = self.noise[k].max(1e-12);
-            let ratio = (power / noise).min(1e4);
-            let likelihood =
-                (1.0 + SPEECH_RATIO) * (-ratio * SPEECH_RATIO / (1.0 + SPEECH_RATIO)).exp();
-            let mut presence = 1.0 / (1.0 + likelihood);
-            self.presence[k] += 0.03 * (presence - self.presence[k]);
-            if self.presence[k] > 0.99 {
-                presence = presence.min(0.99);
-            }
-            let periodogram = presence * noise + (1.0 - presence) * power;
-            self.noise[k] += 0.07 * (periodogram - noise);
         }
     }
 
