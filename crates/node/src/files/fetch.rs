@@ -147,11 +147,15 @@ fn open(link: &mut Link, order: &Fetch, have: u64) -> Result<Opened, FetchError>
         have,
     }))?;
     link.flush()?;
-    match link.receive()? {
-        Message::Opened(opened) => Ok(opened),
-        Message::Refused(RefusedWhy::Unreadable) => Err(FetchError::Unreadable),
-        Message::Refused(_) => Err(FetchError::NotNow),
-        _ => Err(LinkError::Unexpected("no answer to the first question").into()),
+    let answer = link.receive()?;
+    if let Message::Opened(opened) = answer {
+        Ok(opened)
+    } else if answer == Message::Refused(RefusedWhy::Unreadable) {
+        Err(FetchError::Unreadable)
+    } else if let Message::Refused(_) = answer {
+        Err(FetchError::NotNow)
+    } else {
+        Err(LinkError::Unexpected("no answer to the first question").into())
     }
 }
 
@@ -241,17 +245,20 @@ impl Attempt<'_> {
             let Some(expected) = asked.front().copied() else {
                 return Ok(());
             };
-            match link.receive()? {
-                Message::Group { group, bytes }
-                    if group == expected && u64::from(bytes) == self.bytes_of(group) =>
-                {
-                    self.take_group(link, group, &mut buffer, &mut open)?;
-                    asked.pop_front();
-                    ahead -= u64::from(bytes);
-                }
-                Message::Gone(group) if group == expected => return Err(FetchError::Changed),
-                _ => return Err(LinkError::Unexpected("what was not asked for").into()),
+            let bytes = self.bytes_of(expected);
+            let answer = link.receive()?;
+            if answer == Message::Gone(expected) {
+                return Err(FetchError::Changed);
             }
+            let Message::Group { group, bytes: said } = answer else {
+                return Err(LinkError::Unexpected("no group").into());
+            };
+            if (group, u64::from(said)) != (expected, bytes) {
+                return Err(LinkError::Unexpected("what was not asked for").into());
+            }
+            self.take_group(link, group, &mut buffer, &mut open)?;
+            asked.pop_front();
+            ahead -= bytes;
         }
         Ok(())
     }

@@ -13,10 +13,12 @@ use std::time::Duration;
 const RECORD_BYTES_MAX: usize = RECORD_PLAINTEXT_MAX + RECORD_OVERHEAD;
 /// Bytes taken from the socket at once: some records, and what the next level of cache holds.
 const RECEIVE_BYTES: usize = 4 * RECORD_BYTES_MAX;
+const GROUP: usize = 1 << 20;
+const _: () = assert!(GROUP as u64 == GROUP_BYTES);
 /// A group with its hash and the messages around it, sealed, leaves in one write.
-const SEND_BYTES: usize = (GROUP_BYTES as usize / RECORD_PLAINTEXT_MAX + 3) * RECORD_BYTES_MAX;
+const SEND_BYTES: usize = (GROUP / RECORD_PLAINTEXT_MAX + 3) * RECORD_BYTES_MAX;
 /// A buffer for a group has so many bytes: its hash, and room in which the cipher works.
-pub(super) const GROUP_BUFFER_BYTES: usize = GROUP_BYTES as usize + CHAIN_BYTES + RECORD_OVERHEAD;
+pub(super) const GROUP_BUFFER_BYTES: usize = GROUP + CHAIN_BYTES + RECORD_OVERHEAD;
 /// Silence of the other side after which a connection counts as dead while something is due.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
@@ -183,12 +185,12 @@ impl Link {
         let record = &self.received[record];
         let length = self.transport.open_into(record, &mut self.scratch)?;
         self.start += record.len() + 2;
-        match Message::decode(&self.scratch[..length])? {
-            Message::Rekey => self.transport.rekey_incoming(),
-            Message::Unknown(_) => {}
-            message => return Ok(Some(message)),
+        let message = Message::decode(&self.scratch[..length])?;
+        if message == Message::Rekey {
+            self.transport.rekey_incoming();
+            return Ok(None);
         }
-        Ok(None)
+        Ok(Some(message).filter(|message| !matches!(message, Message::Unknown(_))))
     }
 
     /// Where the next record is, once all of it is there.
