@@ -3,18 +3,13 @@
 use crate::gate::OpenView;
 use crate::problem::ProblemView;
 use crate::schema::{
-    CallHistoryQuery, CallRequest, ConnectRequest, DoctorQuery, Done, EventsQuery, LogQuery,
-    NameRequest, OfferRequest, ReadRequest, SendRequest, SendView, StatusRequest, SwitchRequest,
-    TakeRequest, VerifyRequest,
+    CallHistoryQuery, CallRequest, ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery,
+    LogQuery, NameRequest, OfferRequest, ReadRequest, SendRequest, SendView, StatusRequest,
+    SwitchRequest, TakeRequest, VerifyRequest,
 };
 use hallway_model::{
-    CallView, Event, MessageView, Name, PeerView, Report, Status, StatusView, TransferView,
-    ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery, LogQuery, NameRequest,
-    OfferRequest, ReadRequest, SendRequest, SendView, StatusRequest, TakeRequest, VerifyRequest,
-};
-use hallway_model::{
-    DevicesView, Event, MessageView, Name, PeerView, Report, Status, StatusView, TransferView,
-    VerifyView,
+    CallView, DevicesView, Event, MessageView, Name, PeerView, Report, Status, StatusView,
+    TransferView, VerifyView,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};

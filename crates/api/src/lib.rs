@@ -48,11 +48,8 @@ pub use feed::Feed;
 pub use gate::{Gate, GateError, OpenView};
 pub use problem::{Candidate, ProblemView};
 pub use schema::{
-    CallHistoryQuery, CallRequest, ConnectRequest, DoctorQuery, Done, EventsQuery,
+    CallHistoryQuery, CallRequest, ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery,
     LOG_MESSAGES_MAX, LogQuery, NameRequest, OfferRequest, ReactionRequest, ReadRequest,
     SendRequest, SendView, StatusRequest, SwitchRequest, TakeRequest, VerifyRequest,
-    ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery, LOG_MESSAGES_MAX, LogQuery,
-    NameRequest, OfferRequest, ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest,
-    TakeRequest, VerifyRequest,
 };
 pub use server::{Listener, bind, router, serve, serve_page};

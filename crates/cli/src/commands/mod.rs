@@ -52,6 +52,7 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         Command::Files { command } => files::files(&cx, command).await,
         Command::Send(args) => send::send(&cx, args).await,
         Command::Log(args) => history::log(&cx, args).await,
+        Command::Tail { since } => cx.while_read(history::tail(&cx, since)).await,
         Command::Call(args) => calls::call(&cx, args).await,
         Command::Answer { call } => calls::answer(&cx, call.as_deref()).await,
         Command::HangUp { call } => calls::hang_up(&cx, call.as_deref()).await,
@@ -59,7 +60,6 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         Command::Hold { switch, call } => calls::hold(&cx, switch, call.as_deref()).await,
         Command::Talk { call } => calls::talk(&cx, call.as_deref()).await,
         Command::Calls { limit } => calls::calls(&cx, limit).await,
-        Command::Tail { since } => cx.while_read(history::tail(&cx, since)).await,
         Command::Verify {
             peer,
             keep_name: true,
