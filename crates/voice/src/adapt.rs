@@ -16,9 +16,12 @@ use std::time::Duration;
 /// Wi-Fi end sooner than the window over which the receiver takes the smallest delay.
 const QUEUE_MAX_MS: u16 = 60;
 
-/// Losses above this may be those of a way that is too narrow and keeps no queue. Below it, three
-/// copies leave fewer than three frames in a hundred to conceal.
-const LOSS_SUSPECT: f32 = 0.4;
+/// The same while it is tried whether more gets through, when the cause is known.
+const QUEUE_TRIED_MS: u16 = 25;
+
+/// Losses above this may be those of a way that is too narrow and keeps no queue: with three copies,
+/// and with one. Below it, the copies leave less to conceal than sending without any would.
+const LOSS_SUSPECT: (f32, f32) = (0.5, 0.2);
 
 /// Losses from which on every frame gets all the copies there may be.
 const LOSS_NOTED: f32 = 0.01;
@@ -26,8 +29,19 @@ const LOSS_NOTED: f32 = 0.01;
 /// Copies are kept up so long after the last loss: losses come in spells.
 const COPIES_HOLD: Duration = Duration::from_secs(30);
 
-/// How long a suspicion must last, and how long a change needs to show in the reports.
+/// How long a change needs to show in the reports.
 const SETTLE: Duration = Duration::from_millis(2_000);
+
+/// A call starts below what was asked for, and so long after a report without a queue goes on to the
+/// next grade: at full speed a narrow way would hold seconds of sound before the first report.
+const RAMP_STEP: Duration = Duration::from_millis(250);
+
+/// The grade that a call starts with.
+const RAMP_FROM: usize = 2;
+
+/// How long less is sent to see whether less is lost: losses are counted over 128 packets, and there
+/// are fifty a second then.
+const TRIAL: Duration = Duration::from_millis(3_000);
 
 /// The loss must have been suspect for so long: an address that changes looks the same at first.
 const SUSPECT_FOR: Duration = Duration::from_millis(800);
@@ -36,10 +50,17 @@ const SUSPECT_FOR: Duration = Duration::from_millis(800);
 const CHANCE_FOR: Duration = Duration::from_secs(120);
 
 /// The first and the longest wait before more is sent again.
-const PATIENCE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(160));
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(480));
 
-/// What waits in a queue at most before nothing is sent until it is empty.
+/// A queue longer than this is left to empty before anything else is sent; a shorter one empties
+/// soon enough while less is sent.
+const PAUSE_FROM: Duration = Duration::from_millis(250);
+
+/// However long it is, the peer hears something again after this.
 const PAUSE_MAX: Duration = Duration::from_millis(1_500);
+
+/// Packets among which the receiver looks for the longest burst.
+const BURST_PACKETS: f32 = 1_000.0;
 
 /// The share of the rate that arrives which is used when the way is full.
 const FILL: f32 = 0.85;
@@ -47,13 +68,16 @@ const FILL: f32 = 0.85;
 /// Copies at most this far from their frame: what comes later no playout waits for.
 const SPREAD_MAX: Duration = Duration::from_millis(60);
 
-/// Grades below what was asked for: frame length, bits a second, copies. With all headers they take
-/// some 145, 85 and 55 kbit/s.
-const LOWER: [(FrameLength, u32, usize); 3] = [
-    (FrameLength::Ms10, 32_000, 1),
-    (FrameLength::Ms20, 24_000, 1),
-    (FrameLength::Ms20, 20_000, 0),
+/// Grades below what was asked for. With all headers they take some 150, 100 and 50 kbit/s; the last
+/// sends every frame once and half as many packets, whose headers would be a third of it.
+const LOWER: [Grade; 3] = [
+    (FrameLength::Ms10, 40_000, 1, 1),
+    (FrameLength::Ms20, 32_000, 1, 1),
+    (FrameLength::Ms20, 32_000, 1, 2),
 ];
+
+/// Frame length, bits a second, copies, and frames from one packet to the next.
+type Grade = (FrameLength, u32, usize, usize);
 
 /// How to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +87,8 @@ pub(crate) struct Plan {
     pub(crate) copies: usize,
     /// How many frames back the farthest copy is, when there is room to choose.
     pub(crate) spread: usize,
+    /// A packet is sent with each so manieth frame; the others travel as its copies.
+    pub(crate) every: usize,
 }
 
 impl Plan {
@@ -79,9 +105,8 @@ impl Plan {
         let packet = MediaPacket::bytes([payload].repeat(1 + self.copies));
         // Twelve bytes of header: a long key id, and a few weeks of packets.
         let bytes = packet + TAG_BYTES + 12 + DATAGRAM_OVERHEAD;
-        u32::try_from(bytes)
-            .unwrap_or(u32::MAX)
-            .saturating_mul(8_000 / self.length.ms())
+        let bits = bytes * 8_000 / (self.every * self.length.samples() / 48);
+        u32::try_from(bits).unwrap_or(u32::MAX)
     }
 }
 
@@ -101,6 +126,7 @@ pub(crate) struct Adaptation {
     burst: usize,
     suspect: Option<Instant>,
     trial: Option<Trial>,
+    ramping: bool,
     chance_until: Option<Instant>,
     pause_until: Option<Instant>,
 }
@@ -116,8 +142,9 @@ impl Adaptation {
     pub(crate) fn new(length: FrameLength, bitrate: u32, now: Instant) -> Self {
         Self {
             full: (length, bitrate),
-            grade: 0,
+            grade: RAMP_FROM,
             changed: now,
+            ramping: true,
             rose: false,
             patience: PATIENCE.0,
             lossy: None,
@@ -137,7 +164,9 @@ impl Adaptation {
         }
         let spread = SPREAD_MAX.as_millis() / u128::from(plan.length.ms());
         let spread = usize::try_from(spread).expect("small");
-        plan.spread = if lossy { self.burst.min(spread) } else { 1 };
+        if lossy && plan.every == 1 {
+            plan.spread = self.burst.min(spread);
+        }
         plan
     }
 
@@ -151,21 +180,29 @@ impl Adaptation {
         self.grade
     }
 
-    pub(crate) fn handle_report(&mut self, report: &Report, now: Instant) {
+    /// The peer's report came, which told of packets sent `round_trip` ago.
+    pub(crate) fn handle_report(&mut self, report: &Report, round_trip: Duration, now: Instant) {
         let loss = report.loss();
         if loss >= LOSS_NOTED {
             self.lossy = Some(now);
-            self.burst = report.burst.into();
+            self.burst = burst(report);
         }
         if let Some(trial) = self.trial.take_if(|trial| now >= trial.until) {
             self.end_trial(&trial, loss, now);
         }
-        let settled = now - self.changed >= SETTLE;
-        if report.queue_ms > QUEUE_MAX_MS && (settled || self.grade == 0 || self.rose) {
-            self.fall(report, now);
-            let queue = Duration::from_millis(report.queue_ms.into());
-            self.pause_until = Some(now + queue.min(PAUSE_MAX));
-        } else if self.trial.is_none() && settled {
+        let passed = now - self.changed;
+        let trying = self.ramping || self.rose;
+        let most = if trying { QUEUE_TRIED_MS } else { QUEUE_MAX_MS };
+        if report.queue_ms > most {
+            // Once less is sent, the queue gets the time to empty.
+            if trying || self.grade == 0 || passed >= SETTLE {
+                self.pause(report, round_trip, now);
+                self.fall(report, now);
+            }
+        } else if self.ramping && passed >= RAMP_STEP {
+            self.ramping = self.grade > 1;
+            self.change(self.grade.saturating_sub(1), now);
+        } else if self.trial.is_none() && passed >= SETTLE {
             self.suspect_loss(report, now);
             self.rise(report, now);
         }
@@ -173,34 +210,38 @@ impl Adaptation {
 
     /// The peer is somewhere else: what was learned about the way there is void.
     pub(crate) fn handle_path_change(&mut self, now: Instant) {
-        let (length, bitrate) = self.full;
-        let lossy = self.lossy;
-        let burst = self.burst;
-        *self = Self::new(length, bitrate, now);
-        (self.lossy, self.burst) = (lossy, burst);
+        self.changed = now;
+        self.ramping = self.grade > 0;
+        (self.rose, self.patience) = (false, PATIENCE.0);
+        (self.suspect, self.trial) = (None, None);
+        (self.chance_until, self.pause_until) = (None, None);
+    }
+
+    /// Sends nothing until what waits on the way has arrived: it is what the report says, and what
+    /// was sent too much since.
+    fn pause(&mut self, report: &Report, round_trip: Duration, now: Instant) {
+        let (sent, arrived) = (self.plan(now).rate(), u32::from(report.rate_kbps) * 1_000);
+        let excess = f64::from(sent.saturating_sub(arrived)) / f64::from(arrived.max(sent / 4));
+        let queue = Duration::from_millis(report.queue_ms.into()) + round_trip.mul_f64(excess);
+        self.pause_until = (queue > PAUSE_FROM).then(|| now + queue.min(PAUSE_MAX));
     }
 
     fn at_grade(&self, grade: usize) -> Plan {
         let (length, bitrate) = self.full;
-        let Some((lower, bits, copies)) = grade.checked_sub(1).map(|lower| LOWER[lower]) else {
-            // Short frames need a further copy to outlive the same burst.
-            let copies = match length {
-                FrameLength::Ms5 => 3,
-                FrameLength::Ms10 => 2,
-                FrameLength::Ms20 => 1,
-            };
-            return Plan {
-                length,
-                bitrate,
-                copies,
-                spread: 1,
-            };
+        // Short frames need a further copy to outlive the same burst.
+        let copies = match length {
+            FrameLength::Ms5 => 3,
+            FrameLength::Ms10 => 2,
+            FrameLength::Ms20 => 1,
         };
+        let lower = grade.checked_sub(1).map(|lower| LOWER[lower]);
+        let (lower, bits, copies, every) = lower.unwrap_or((length, bitrate, copies, 1));
         Plan {
             length: lower.max(length),
             bitrate: bits.min(bitrate),
             copies,
             spread: 1,
+            every,
         }
     }
 
@@ -215,6 +256,7 @@ impl Adaptation {
         if self.rose {
             self.patience = (self.patience * 2).min(PATIENCE.1);
         }
+        self.ramping = false;
         self.change(grade, now);
     }
 
@@ -223,7 +265,7 @@ impl Adaptation {
             // The last rise held.
             (self.rose, self.patience) = (false, PATIENCE.0);
         }
-        let calm = report.queue_ms < QUEUE_MAX_MS / 2 && report.loss() < LOSS_SUSPECT / 4.0;
+        let calm = report.queue_ms <= QUEUE_TRIED_MS;
         if self.grade > 0 && calm && now - self.changed >= self.patience {
             self.change(self.grade - 1, now);
             self.rose = true;
@@ -232,14 +274,19 @@ impl Adaptation {
 
     fn suspect_loss(&mut self, report: &Report, now: Instant) {
         let chance = self.chance_until.is_some_and(|until| now < until);
-        if report.loss() < LOSS_SUSPECT || self.grade == LOWER.len() || chance {
+        let most = if self.grade == 0 {
+            LOSS_SUSPECT.0
+        } else {
+            LOSS_SUSPECT.1
+        };
+        if report.loss() < most || self.grade == LOWER.len() || chance {
             self.suspect = None;
         } else if now - *self.suspect.get_or_insert(now) >= SUSPECT_FOR {
             let (grade_before, loss_before) = (self.grade, report.loss());
             self.fall(report, now);
             // Losses are counted over packets, and there are fewer of them now.
             self.trial = Some(Trial {
-                until: now + SETTLE * 2,
+                until: now + TRIAL,
                 grade_before,
                 loss_before,
             });
@@ -257,5 +304,16 @@ impl Adaptation {
         tracing::debug!(from = self.grade, to = grade, "sending changes its grade");
         (self.grade, self.changed) = (grade, now);
         (self.rose, self.suspect) = (false, None);
+    }
+}
+
+/// How long bursts are, unless there is none that independent losses would not explain: of n packets
+/// lost with probability p the longest run is about log n / log 1/p.
+fn burst(report: &Report) -> usize {
+    let by_chance = BURST_PACKETS.ln() / -report.loss().clamp(0.01, 0.9).ln();
+    if f32::from(report.burst) > by_chance + 1.0 {
+        report.burst.into()
+    } else {
+        1
     }
 }

@@ -23,8 +23,8 @@ use std::time::Duration;
 /// Datagrams that wait to be sent: more than one call can cause, for a shell that sends after each.
 pub const TRANSMITS_MAX: usize = 64;
 
-/// Without a microphone, a packet is sent this often, so that the peer knows that somebody is
-/// there: two can be lost before it looks elsewhere.
+/// When the microphone gives nothing for so long, a packet says so, and again each time this has
+/// passed: two can be lost before the peer looks elsewhere. Longer than the period of any device.
 pub const KEEP_ALIVE: Duration = Duration::from_millis(30);
 
 /// A round trip longer than this is a clock that jumped.
@@ -163,6 +163,8 @@ pub struct Media {
     muted: bool,
     held: bool,
     keep_alive_at: Instant,
+    /// Frames encoded since the last packet.
+    unsent: usize,
     /// What the peer last said.
     peer_capture: CaptureState,
     peer_report: Option<Report>,
@@ -196,6 +198,7 @@ impl Media {
             muted: false,
             held: false,
             keep_alive_at: now,
+            unsent: 0,
             peer_capture: CaptureState::default(),
             peer_report: None,
             peer_frame: None,
@@ -245,10 +248,16 @@ impl Media {
             self.sent_meter.handle_samples(samples);
         }
         self.sender.handle_capture(samples, silent, now);
+        self.keep_alive_at = now + KEEP_ALIVE;
         loop {
             let plan = self.adaptation.plan(now);
             match self.sender.encode(&plan) {
-                Ok(true) => self.send_media(now),
+                Ok(true) => {
+                    self.unsent += 1;
+                    if self.unsent >= plan.every {
+                        self.send_media(true, now);
+                    }
+                }
                 Ok(false) => return,
                 // The frame is lost, as it might be on the network.
                 Err(error) => tracing::warn!(%error, "a frame was not encoded"),
@@ -276,7 +285,8 @@ impl Media {
         self.paths.handle_timeout(now);
         self.send_challenges(now);
         if now >= self.keep_alive_at {
-            self.send_media(now);
+            self.keep_alive_at = now + KEEP_ALIVE;
+            self.send_media(false, now);
         }
     }
 
@@ -416,12 +426,13 @@ impl Media {
 
     fn take_report(&mut self, report: Report, now: Instant) {
         self.peer_report = Some(report);
-        self.adaptation.handle_report(&report, now);
         let sample = Duration::from_micros(clock(now).wrapping_sub(report.echo).into());
-        if sample < ROUND_TRIP_MAX {
-            let before = self.round_trip.unwrap_or(sample);
-            self.round_trip = Some((before * 7 + sample) / 8);
+        if sample > ROUND_TRIP_MAX {
+            return;
         }
+        let before = self.round_trip.unwrap_or(sample);
+        self.round_trip = Some((before * 7 + sample) / 8);
+        self.adaptation.handle_report(&report, sample, now);
     }
 
     fn handle_path_change(&mut self, now: Instant) {
@@ -431,11 +442,9 @@ impl Media {
         self.round_trip = None;
     }
 
-    /// Sends the newest frame with its copies, or says that there is none.
-    fn send_media(&mut self, now: Instant) {
-        let captured = self.sender.captured();
-        let silent = captured.is_none_or(|captured| now - captured >= KEEP_ALIVE);
-        self.keep_alive_at = now + KEEP_ALIVE;
+    /// Sends the newest frame with its copies, or says that there is no microphone.
+    fn send_media(&mut self, captured: bool, now: Instant) {
+        self.unsent = 0;
         let Some(to) = self.paths.active() else {
             return;
         };
@@ -443,17 +452,17 @@ impl Media {
             return;
         }
         let plan = self.adaptation.plan(now);
-        let (timestamp, frames) = if silent {
-            (0, Vec::new())
-        } else {
+        let (timestamp, frames) = if captured {
             self.sender.frames(&plan)
+        } else {
+            (0, Vec::new())
         };
         let packet = Packet::Media(MediaPacket {
             timestamp,
             sent: clock(now),
             capture: CaptureState {
                 muted: self.muted,
-                silent: silent || self.held,
+                silent: !captured || self.held,
             },
             report: self.reception.report(now),
             frames,

@@ -244,3 +244,183 @@ impl Paths {
         self.challenges.extend(challenge);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, host], 47_000))
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant(1_000_000 + ms * 1_000)
+    }
+
+    fn paths(candidates: &[SocketAddr]) -> Paths {
+        Paths::new(&[3; 32], candidates, at(0))
+    }
+
+    fn asked(paths: &mut Paths) -> Vec<(SocketAddr, Token)> {
+        std::iter::from_fn(|| paths.poll_challenge()).collect()
+    }
+
+    /// The peer answers what it was just asked at an address. Returns whether sound moves.
+    fn answer(paths: &mut Paths, from: SocketAddr, now: Instant) -> bool {
+        let asked = asked(paths);
+        let (_, token) = asked.iter().find(|(to, _)| *to == from).unwrap();
+        let moved = paths.handle_response(from, *token, now);
+        paths.handle_heard(from, false, now) || moved
+    }
+
+    #[test]
+    fn sound_goes_to_the_first_candidate_that_answers() {
+        let mut paths = paths(&[address(1), address(2)]);
+        assert_eq!((paths.active(), paths.heard()), (None, None));
+        assert!(answer(&mut paths, address(2), at(1)));
+        assert_eq!(
+            (paths.active(), paths.heard()),
+            (Some(address(2)), Some(at(1)))
+        );
+    }
+
+    #[test]
+    fn an_answer_counts_only_from_where_the_question_went() {
+        let mut paths = paths(&[address(1), address(2)]);
+        let asked = asked(&mut paths);
+        assert!(!paths.handle_response(address(2), asked[0].1, at(1)));
+        assert!(!paths.handle_response(address(3), asked[0].1, at(1)));
+        assert!(!paths.handle_response(address(1), [0; 8], at(1)));
+        assert_eq!(paths.active(), None);
+        assert!(paths.handle_response(address(1), asked[0].1, at(1)));
+        // Once.
+        assert!(!paths.handle_response(address(1), asked[0].1, at(1)));
+    }
+
+    #[test]
+    fn a_peer_that_moves_is_followed_once_it_has_answered() {
+        let mut paths = paths(&[address(1)]);
+        answer(&mut paths, address(1), at(1));
+        assert!(!paths.handle_heard(address(9), true, at(10)));
+        assert_eq!(paths.active(), Some(address(1)));
+        // Sound is still heard from the old address, so the answer alone moves nothing.
+        assert!(!answer(&mut paths, address(9), at(11)));
+        // An older packet that comes late moves nothing either.
+        assert!(!paths.handle_heard(address(9), false, at(12)));
+        assert!(paths.handle_heard(address(9), true, at(20)));
+        assert_eq!(paths.active(), Some(address(9)));
+        // And back, without another question.
+        assert!(paths.handle_heard(address(1), true, at(30)));
+        assert_eq!(asked(&mut paths), []);
+    }
+
+    #[test]
+    fn when_nothing_is_heard_all_candidates_are_asked_less_and_less_often() {
+        let mut paths = paths(&[address(1), address(2)]);
+        answer(&mut paths, address(1), at(0));
+        assert_eq!(paths.poll_timeout(), at(0) + QUIET);
+        paths.handle_timeout(at(99));
+        assert_eq!(asked(&mut paths), []);
+        let mut rounds = Vec::new();
+        for ms in 100..4_000 {
+            paths.handle_timeout(at(ms));
+            let asked = asked(&mut paths);
+            if !asked.is_empty() {
+                assert_eq!(asked.len(), 2);
+                rounds.push(ms);
+            }
+        }
+        assert_eq!(rounds, [100, 125, 175, 275, 475, 875, 1_675, 2_475, 3_275]);
+        assert_eq!(paths.active(), Some(address(1)));
+    }
+
+    #[test]
+    fn a_deserted_address_is_left_for_the_first_that_answers() {
+        let mut paths = paths(&[address(1), address(2)]);
+        answer(&mut paths, address(1), at(0));
+        paths.handle_timeout(at(100));
+        assert!(answer(&mut paths, address(2), at(101)));
+        assert_eq!(paths.active(), Some(address(2)));
+    }
+
+    #[test]
+    fn who_does_not_answer_for_long_is_sent_nothing() {
+        let mut paths = paths(&[address(1)]);
+        answer(&mut paths, address(1), at(0));
+        paths.handle_timeout(at(9_999));
+        assert_eq!(paths.active(), Some(address(1)));
+        paths.handle_timeout(at(10_000));
+        assert_eq!(paths.active(), None);
+        // A packet from there is not enough.
+        asked(&mut paths);
+        assert!(!paths.handle_heard(address(1), true, at(20_000)));
+        assert!(!paths.handle_heard(address(1), true, at(20_001)));
+        assert!(answer(&mut paths, address(1), at(20_002)));
+    }
+
+    #[test]
+    fn addresses_are_few_and_strangers_displace_no_candidate() {
+        let count = |paths: &Paths, candidate: bool| {
+            let same = |address: &&Address| address.candidate == candidate;
+            paths.addresses.iter().filter(same).count()
+        };
+        let candidates: Vec<_> = (0..=8).map(address).collect();
+        let mut paths = paths(&candidates[..8]);
+        answer(&mut paths, address(0), at(0));
+        for host in 100..200 {
+            paths.handle_heard(address(host), true, at(host.into()));
+            asked(&mut paths);
+        }
+        assert_eq!(
+            (count(&paths, true), count(&paths, false)),
+            (CANDIDATES_MAX, LEARNED_MAX)
+        );
+        // The oldest candidate goes, except that it is in use.
+        paths.handle_candidates(&candidates[8..], at(300));
+        assert_eq!(
+            (count(&paths, true), count(&paths, false)),
+            (CANDIDATES_MAX, LEARNED_MAX)
+        );
+        let known = |host| {
+            paths
+                .addresses
+                .iter()
+                .any(|known| known.at == address(host))
+        };
+        assert!(known(0) && !known(1) && known(8));
+        assert_eq!(paths.active(), Some(address(0)));
+    }
+
+    #[test]
+    fn nobody_is_asked_more_often_than_they_send() {
+        let mut paths = paths(&[]);
+        let mut questions = 0;
+        for packet in 0..1_000 {
+            paths.handle_heard(address(66), true, at(packet));
+            let asked = asked(&mut paths);
+            assert!(asked.iter().all(|(to, _)| *to == address(66)));
+            questions += asked.len();
+        }
+        assert_eq!(questions, 50);
+        // A stranger that never answered is not looked for.
+        for ms in 1_000..9_000 {
+            paths.handle_timeout(at(ms));
+        }
+        assert_eq!(asked(&mut paths), []);
+    }
+
+    #[test]
+    fn no_two_tokens_are_the_same_and_a_seed_repeats_them() {
+        let candidates: Vec<_> = (0..8).map(address).collect();
+        let draw = |seed: u8| {
+            let mut paths = Paths::new(&[seed; 32], &candidates, at(0));
+            let mut tokens: Vec<_> = asked(&mut paths).iter().map(|(_, token)| *token).collect();
+            tokens.sort_unstable();
+            tokens.dedup();
+            assert_eq!(tokens.len(), 8);
+            tokens
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+}

@@ -20,15 +20,16 @@ const REORDER_PACKETS: u64 = 4;
 /// Losses are counted anew this often.
 const COUNT_EVERY: Duration = Duration::from_millis(50);
 
-/// The queue is the smallest delay of this long: longer than a spike, shorter than a queue lasts.
-const QUEUE_WINDOW: Duration = Duration::from_millis(250);
+/// The queue is the smallest delay of the last one to two of these: longer than a spike, shorter
+/// than a queue lasts.
+const QUEUE_WINDOW: Duration = Duration::from_millis(100);
 
 /// The delay of an empty path is the smallest of the last one to two of these. Clocks drift by
 /// 100 µs a second, so not longer.
 const BASE_WINDOW: Duration = Duration::from_secs(15);
 
 /// Rates are those of the last whole one of these.
-const RATE_WINDOW: Duration = Duration::from_millis(500);
+const RATE_WINDOW: Duration = Duration::from_millis(250);
 
 /// Counts bytes into a rate.
 #[derive(Default)]

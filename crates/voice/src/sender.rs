@@ -56,11 +56,6 @@ impl Sender {
         })
     }
 
-    /// When samples last came.
-    pub(crate) fn captured(&self) -> Option<Instant> {
-        self.captured
-    }
-
     /// Samples between a sound at the microphone and its place in the decoded stream.
     pub(crate) fn lookahead(&self) -> usize {
         self.encoder.lookahead()
