@@ -3,15 +3,17 @@
 use crate::hold;
 use crate::reference::{self, Fields, Item, bytes, text, unsigned};
 use hallway_model::{
-    Body, ConversationId, Delivery, Message, MessageId, Name, PeerId, Reaction, Status, TextError,
+    Body, CallEnd, CallId, CallOutcome, CallRecord, ConversationId, Delivery, Message, MessageId, Name, PeerId, Reaction, Status, TextError,
     WallTime,
 };
+use hallway_proto::call::MediaKey;
 use hallway_proto::cbor::CborError;
-use hallway_proto::frame::{Bye, Envelope, Frame, FrameError, Hold, Profile};
+use hallway_proto::frame::{Bye, CallStanding, EndReason, Envelope, Offer, Ringing, Frame, FrameError, Hold, Profile};
 use serde_json::{Value, json};
 
 const AUTHOR: PeerId = PeerId([1; 32]);
 const ID: MessageId = MessageId([0xa5; 16]);
+const CALL: CallId = CallId(ID.0);
 const TARGET: MessageId = MessageId([0x5a; 16]);
 const AT: u64 = 1_750_000_000_123;
 const MESSAGE: u8 = 2;
@@ -42,6 +44,60 @@ fn profile_fields(name: &str, status: u64, port: u64) -> Fields {
 
 fn number(key: &'static str, number: u64) -> Fields {
     vec![(key, unsigned(number))]
+}
+
+fn offer(kid: u64) -> Offer {
+    Offer {
+        call: CALL,
+        key: MediaKey::new([0x77; 32]),
+        kid,
+    }
+}
+
+fn offer_fields(kid: u64) -> Fields {
+    vec![
+        ("c", bytes(ID.0)),
+        ("k", bytes([0x77; 32])),
+        ("i", unsigned(kid)),
+    ]
+}
+
+fn ringing(waiting: bool) -> Frame {
+    Frame::Ringing(Ringing {
+        call: CALL,
+        waiting,
+    })
+}
+
+fn standing([muted, held, can_speak, can_hear]: [bool; 4]) -> Frame {
+    Frame::CallState(CallStanding {
+        call: CALL,
+        muted,
+        held,
+        can_speak,
+        can_hear,
+    })
+}
+
+fn standing_fields(flags: [bool; 4]) -> Fields {
+    let flags = ["m", "h", "s", "l"].into_iter().zip(flags);
+    let flags = flags.map(|(key, flag)| (key, Item::Bool(flag)));
+    std::iter::once(("c", bytes(ID.0))).chain(flags).collect()
+}
+
+fn end_fields(reason: u64) -> Fields {
+    vec![("c", bytes(ID.0)), ("r", unsigned(reason))]
+}
+
+fn ended(end: CallEnd) -> Frame {
+    Frame::CallEnd(CALL, EndReason::Known(end))
+}
+
+fn call(outcome: CallOutcome, duration_ms: u64) -> Body {
+    Body::Call(CallRecord {
+        outcome,
+        duration_ms,
+    })
 }
 
 /// Every type of frame but messages.
@@ -117,6 +173,47 @@ fn frames() -> Vec<(&'static str, u8, Fields, Frame)> {
             Frame::Hold(Hold::Storage),
         ),
         ("resume", 11, vec![], Frame::Resume),
+        ("ring", 12, offer_fields(3), Frame::Ring(offer(3))),
+        (
+            "ringing",
+            13,
+            vec![("c", bytes(ID.0)), ("w", Item::Bool(false))],
+            ringing(false),
+        ),
+        (
+            "ringing while another call is on",
+            13,
+            vec![("c", bytes(ID.0)), ("w", Item::Bool(true))],
+            ringing(true),
+        ),
+        ("accept", 14, offer_fields(300), Frame::Accept(offer(300))),
+        (
+            "call state: listening only",
+            15,
+            standing_fields([false, false, false, true]),
+            standing([false, false, false, true]),
+        ),
+        (
+            "call state: muted and held",
+            15,
+            standing_fields([true, true, true, true]),
+            standing([true, true, true, true]),
+        ),
+        ("call end: hung up", 16, end_fields(1), ended(CallEnd::HungUp)),
+        ("call end: declined", 16, end_fields(2), ended(CallEnd::Declined)),
+        ("call end: busy", 16, end_fields(3), ended(CallEnd::Busy)),
+        ("call end: cancelled", 16, end_fields(4), ended(CallEnd::Cancelled)),
+        ("call end: unanswered", 16, end_fields(5), ended(CallEnd::Unanswered)),
+        ("call end: lost", 16, end_fields(6), ended(CallEnd::Lost)),
+        ("call end: failed", 16, end_fields(7), ended(CallEnd::Failed)),
+        ("call end: stopping", 16, end_fields(8), ended(CallEnd::Stopped)),
+        ("call end: merged", 16, end_fields(9), ended(CallEnd::Merged)),
+        (
+            "call end: no such call",
+            16,
+            end_fields(10),
+            Frame::CallEnd(CALL, EndReason::NoSuchCall),
+        ),
     ]
 }
 
@@ -176,6 +273,24 @@ fn bodies() -> Vec<(&'static str, u16, Fields, Body)> {
             4,
             vec![target, ("e", text("👍")), ("o", Item::Bool(false))],
             emoji(false),
+        ),
+        (
+            "call, answered",
+            6,
+            vec![("o", unsigned(1)), ("d", unsigned(185_000))],
+            call(CallOutcome::Answered, 185_000),
+        ),
+        (
+            "call, missed",
+            6,
+            vec![("o", unsigned(2)), ("d", unsigned(0))],
+            call(CallOutcome::Missed, 0),
+        ),
+        (
+            "call, cut off",
+            6,
+            vec![("o", unsigned(7)), ("d", unsigned(1000))],
+            call(CallOutcome::Interrupted, 1000),
         ),
     ]
 }
@@ -286,6 +401,11 @@ fn later() -> Vec<Value> {
         kind: 999,
         raw: body.clone(),
     };
+    let later_call = reference::map(&vec![("o", unsigned(99)), ("d", unsigned(0))]);
+    let unknown_call = Body::Unknown {
+        kind: 6,
+        raw: later_call.clone(),
+    };
     let profile = profile("Bo", Status::Available, 42550);
     let cases = [
         (
@@ -317,6 +437,16 @@ fn later() -> Vec<Value> {
             "an unknown field of a body is kept with the message",
             with_body(1, &text_body),
             Read::Message(message(hi, Some(text_body))),
+        ),
+        (
+            "an unknown reason ends a call",
+            reference::frame(16, &end_fields(200)),
+            Read::Frame(Frame::CallEnd(CALL, EndReason::Other(200))),
+        ),
+        (
+            "a call with an unknown outcome is kept as of an unknown kind",
+            with_body(6, &later_call),
+            Read::Message(message(unknown_call, None)),
         ),
         (
             "a message of an unknown kind is kept and acknowledged",
@@ -414,6 +544,17 @@ fn refused() -> Vec<Value> {
         ),
         ("no name", named("")),
         ("a name of 65 bytes", named(&"x".repeat(65))),
+        (
+            "a media key of 31 bytes",
+            reference::frame(
+                12,
+                &vec![
+                    ("c", bytes(ID.0)),
+                    ("k", bytes([0x77; 31])),
+                    ("i", unsigned(1)),
+                ],
+            ),
+        ),
         (
             "a name that changes the direction of writing",
             named("Bo\u{202e}b"),
