@@ -2,6 +2,7 @@
 //! neither panic nor accept what it would not write again. The corpus in `tests/fuzz/corpus` is
 //! replayed through the same functions by `tests/corpus.rs`.
 
+mod call;
 pub mod seeds;
 mod victim;
 
@@ -16,6 +17,8 @@ use hallway_proto::handshake::{
     Certificate, Entropy, Established, HANDSHAKE_BYTES_MAX, HELLO_BYTES, Handshake, Hello,
     LocalKeys, Payload, Policy, Purpose, RECORD_PLAINTEXT_MAX, Reject, Step, Suite,
 };
+use hallway_voice::packet::{PACKET_BYTES_MAX, Packet};
+use hallway_voice::sframe::{HEADER_BYTES_MAX, Header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -26,7 +29,7 @@ use victim::Victim;
 pub type Target = fn(&[u8]);
 
 /// Every parser, under the name of its fuzzer and its corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("preamble", preamble),
     ("payload", payload),
     ("handshake", handshake),
@@ -36,6 +39,8 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("txt", txt),
     ("api_body", api_body),
     ("config", config),
+    ("voice_packet", voice_packet),
+    ("voice_redundancy", voice_redundancy),
 ];
 
 /// `Hello` and `Reject`.
@@ -155,6 +160,27 @@ pub fn config(data: &[u8]) {
         Ok(address) => assert_eq!(parse_address(&address.to_string(), 2), Ok(address)),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
+}
+
+/// A datagram of a call, sealed or not, and the plaintext of one.
+pub fn voice_packet(data: &[u8]) {
+    if let Ok((header, length)) = Header::decode(data) {
+        assert!(length <= HEADER_BYTES_MAX && length <= data.len());
+        assert_eq!(Header::decode(&data[..length]), Ok((header, length)));
+    }
+    if let Ok(packet) = Packet::decode(data) {
+        let mut again = Vec::new();
+        if data.len() <= PACKET_BYTES_MAX {
+            packet.encode(&mut again);
+            assert_eq!(Packet::decode(&again), Ok(packet));
+        }
+    }
+}
+
+/// A call in the hands of a peer that has its keys and sends whatever it likes: see [`call::run`]
+/// for the format.
+pub fn voice_redundancy(data: &[u8]) {
+    call::run(data);
 }
 
 fn same_again<T: DeserializeOwned + Serialize + PartialEq + Debug>(json: &[u8]) {

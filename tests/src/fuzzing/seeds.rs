@@ -3,6 +3,8 @@
 
 use super::{dialled, listening, receive, session};
 use hallway_proto::handshake::{Step, Transport};
+use hallway_voice::codec::FrameLength;
+use hallway_voice::packet::{CaptureState, Frame, MediaPacket, Packet, Report};
 use serde_json::Value;
 
 /// A file in the corpus of a fuzzer.
@@ -101,6 +103,16 @@ pub fn seeds() -> Vec<Seed> {
         "available",
         b"\x03v=1\x05n=Ann\x0bs=available".to_vec(),
     );
+    let mut call = Vec::new();
+    for (name, packet) in packets() {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes);
+        let length = u8::try_from(bytes.len()).expect("a short packet");
+        call.extend([50, 4, length]);
+        call.extend(&bytes);
+        add("voice_packet", name, bytes);
+    }
+    add("voice_redundancy", "call", call);
     for (name, body) in BODIES {
         add("api_body", name, body.into());
     }
@@ -108,6 +120,32 @@ pub fn seeds() -> Vec<Seed> {
         add("config", name, text.into());
     }
     seeds
+}
+
+/// One packet of each kind of a call.
+fn packets() -> [(&'static str, Packet<'static>); 4] {
+    let frame = |age, payload| Frame {
+        age,
+        length: FrameLength::Ms10,
+        payload,
+    };
+    let media = MediaPacket {
+        timestamp: 48_000,
+        sent: 1_000_000,
+        capture: CaptureState::default(),
+        report: Some(Report::default()),
+        frames: vec![
+            frame(0, &[0x18, 1, 2, 3]),
+            frame(2, &[0x18, 4, 5, 6]),
+            frame(6, &[0x18, 7, 8, 9]),
+        ],
+    };
+    [
+        ("challenge", Packet::Challenge(*b"question")),
+        ("response", Packet::Response(*b"question")),
+        ("media", Packet::Media(media)),
+        ("no_microphone", Packet::Media(MediaPacket::default())),
+    ]
 }
 
 const BODIES: [(&str, &str); 9] = [
