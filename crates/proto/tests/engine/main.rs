@@ -3,6 +3,7 @@
 
 mod calls;
 mod party;
+mod transfers;
 
 use hallway_model::{Name, Now, Snapshot, WallTime};
 use hallway_proto::handshake::{

@@ -3,13 +3,14 @@
 
 use hallway_model::{
     Added, Answer, CallEnd, CallId, CallOutcome, CallView, Command, Delivery, EventKind, Instant,
-    Message, Name, Now, PeerId, Refusal, Snapshot, StorageFault, WallTime, Write,
+    Message, Name, Now, PeerId, Refusal, Snapshot, StorageFault, Transfer, WallTime, Write,
 };
 use hallway_proto::frame::{Frame, Profile};
 use hallway_proto::handshake::{
     Entropy, Established, Handshake, LocalKeys, Policy, Purpose, Step, Suite,
 };
 use hallway_proto::io::{CommandId, ConnId, DialId, Input, MediaPlan, Output};
+use hallway_proto::transfer::Order;
 use hallway_proto::{Config, Engine};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -42,6 +43,9 @@ pub(crate) struct Node {
     delivered: BTreeSet<hallway_model::MessageId>,
     peers: BTreeMap<PeerId, hallway_model::Peer>,
     pub(crate) settings: BTreeMap<&'static str, String>,
+    pub(crate) transfers: Vec<Transfer>,
+    /// What this node has asked its shell to do with files.
+    pub(crate) orders: Vec<Order>,
     pub(crate) disk_full: bool,
     replies: BTreeMap<CommandId, Result<Answer, Refusal>>,
     /// When frames of this node's sessions last left.
@@ -139,6 +143,8 @@ impl Party {
                 delivered: BTreeSet::new(),
                 peers: BTreeMap::new(),
                 settings: BTreeMap::new(),
+                transfers: Vec::new(),
+                orders: Vec::new(),
                 disk_full: false,
                 replies: BTreeMap::new(),
                 spoke_at: Vec::new(),
@@ -166,7 +172,7 @@ impl Party {
             fast_aes: false,
             read_receipts: true,
             accept_all: !manner.reserved,
-            accept_files_bytes: 0,
+            accept_files_bytes: 100,
             auto_answer: manner.answers,
         };
         let seed = u8::try_from(at).unwrap() + self.now.mono.0.to_le_bytes()[2];
@@ -277,6 +283,7 @@ impl Party {
                 let loaded = self.nodes[at].outbox(peer, after_seq);
                 self.mail.push_back((at, Input::OutboxLoaded(peer, loaded)));
             }
+            Output::Files(order) => self.nodes[at].orders.push(order),
             Output::Event(kind) => self.nodes[at].events.push(kind),
             Output::Reply(command, reply) => {
                 self.nodes[at].replies.insert(command, reply);
@@ -393,6 +400,7 @@ impl Party {
             peers: node.peers.values().cloned().collect(),
             undelivered: node.peers.keys().copied().filter(waits).collect(),
             settings: settings.map(|(n, v)| ((*n).into(), v.clone())).collect(),
+            transfers: node.transfers.clone(),
             ..Snapshot::default()
         };
         let engine = self.engine(at, &node.keys.clone(), node.manner, snapshot);
@@ -522,10 +530,18 @@ impl Node {
                     self.disk.retain(|m| m.conversation != theirs);
                 }
                 Write::Delivered(_, ids) => self.delivered.extend(ids),
+                Write::NewTransfer(transfer) => {
+                    if self.transfers.iter().all(|known| known.id != transfer.id) {
+                        self.transfers.push(*transfer);
+                    }
+                }
+                Write::Transfer(transfer) => {
+                    let known = self.transfers.iter_mut().find(|t| t.id == transfer.id);
+                    *known.expect("a transfer that was offered") = *transfer;
+                }
                 Write::Setting(name, value) => {
                     self.settings.insert(name, value);
                 }
-                _ => {}
             }
         }
         added

@@ -220,13 +220,16 @@ impl Engine {
         if !self.transfers.open.contains_key(&peer) {
             return;
         }
-        let ready = self.is_live(&peer) && !self.stopping;
+        let entry = self.directory.get(&peer);
+        let there = entry.is_some_and(|entry| entry.session.is_some()) && !self.stopping;
+        let ready = there && self.is_live(&peer);
         for id in self.transfers.open_with(&peer) {
             let Some(live) = self.transfers.all.get(&id) else {
                 continue;
             };
             let wanted = live.is_wanted() && ready;
-            if live.active && !wanted {
+            // A session that takes the place of another is ready a moment later.
+            if live.active && !(live.is_wanted() && there) {
                 self.stop_transfer(id);
                 self.tell_transfer(id, now);
             } else if wanted && !live.active && live.retry_at.is_none_or(|at| at <= now.mono) {

@@ -28,9 +28,12 @@ impl Engine {
         if accepted {
             record.phase = TransferPhase::Accepted;
         }
+        let over = record.phase.is_over();
         self.transfers.insert(record);
         if accepted {
             self.say(id, Says::Accept, now);
+        }
+        if accepted || over {
             self.save_transfer(id, None);
         }
         self.tell_transfer(id, now);
