@@ -34,7 +34,7 @@ impl<'a> Call<'a> {
     /// One calls, and it rings at the other. Returns the call as the caller sees it.
     #[track_caller]
     pub fn ring(caller: &Host, callee: &Host) -> Value {
-        caller.cli(&["call", callee.id(), "--json"]);
+        caller.cli(&["call", callee.id(), "--detach", "--json"]);
         until_state(callee, caller, "ringing");
         until_state(caller, callee, "ringing")
     }
@@ -68,11 +68,19 @@ pub fn talk(rooms: &Rooms, host: usize, text: &[f32]) -> Recording {
     recorder.stop()
 }
 
+/// The calls of a host that are not over. `hallway calls` lists those of the past, too.
+#[track_caller]
+pub fn running(host: &Host) -> Vec<Value> {
+    let mut calls = host.cli(&["calls", "--json"]);
+    calls.retain(|call| call["direction"].is_string() && call["state"] != "ended");
+    calls
+}
+
 /// The call of a host with another, if there is one.
 #[track_caller]
 pub fn current(host: &Host, other: &Host) -> Option<Value> {
-    let mut calls = host.cli(&["calls", "--json"]).into_iter();
-    calls.find(|call| call["peer"] == other.id() && call["state"] != "ended")
+    let mut calls = running(host).into_iter();
+    calls.find(|call| call["peer"] == other.id())
 }
 
 /// Waits until the call of a host with another is in this state.

@@ -8,7 +8,7 @@ mod call;
 mod score;
 mod speech;
 
-pub use call::{Call, current, talk, until_over, until_state};
+pub use call::{Call, current, running, talk, until_over, until_state};
 pub use score::{Lag, Score, ScoreError, lags, pesq, score};
 pub use speech::{Voice, speech};
 
