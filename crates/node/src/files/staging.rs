@@ -481,3 +481,239 @@ fn umask() -> u32 {
         .and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
         .unwrap_or(0o077)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hallway_model::{MessageId, PeerId};
+    use hallway_proto::bulk::GROUP_BYTES;
+
+    const ID: TransferId = TransferId {
+        author: PeerId([1; 32]),
+        message: MessageId([0xab; 16]),
+    };
+    const GROUP: usize = 1 << 20;
+
+    fn entry(parent: u32, name: &str, kind: Kind, bytes: u64) -> Entry {
+        Entry {
+            parent,
+            name: name.into(),
+            kind,
+            bytes,
+            modified_ms: 1_700_000_000_123,
+            executable: false,
+        }
+    }
+
+    fn manifest(entries: &[Entry]) -> Manifest {
+        let mut manifest = Manifest::default();
+        for entry in entries {
+            manifest.push(entry.clone()).unwrap();
+        }
+        manifest
+    }
+
+    /// One file of three groups, the last of them short.
+    fn one_file() -> Manifest {
+        manifest(&[entry(0, "x.bin", Kind::File, 2 * GROUP_BYTES + 7)])
+    }
+
+    /// Writes a group of equal bytes and notes it.
+    fn put(staging: &Staging, manifest: &Manifest, group: u64) {
+        let piece = manifest.piece(group).unwrap();
+        let bytes = vec![group as u8 + 1; piece.bytes as usize];
+        let file = staging.open_file(manifest, piece.entry).unwrap();
+        file.write_all_at(&bytes, piece.offset).unwrap();
+        let whole = manifest.entry(piece.entry).unwrap().bytes;
+        let hash = chain(&bytes, piece.offset, whole);
+        staging.record(group, &hash).unwrap();
+    }
+
+    /// A folder in which all groups of a manifest have come.
+    fn filled(manifest: &Manifest) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(look(folder.path(), &ID).unwrap(), Left::Nothing));
+        let (staging, plan) = Staging::begin(folder.path(), &ID, manifest, None).unwrap();
+        assert_eq!(plan.bytes(), 0);
+        (0..manifest.groups()).for_each(|group| put(&staging, manifest, group));
+        folder
+    }
+
+    /// The groups that a later attempt finds.
+    fn found(folder: &Path) -> Vec<u64> {
+        let Left::Some(manifest) = look(folder, &ID).unwrap() else {
+            panic!("there is a list");
+        };
+        let (_, plan) = Staging::go_on(folder, &ID, &manifest).unwrap();
+        (0..manifest.groups())
+            .filter(|group| plan.has(*group))
+            .collect()
+    }
+
+    fn data(folder: &Path) -> File {
+        let path = path(folder, &ID).join("data/x.bin");
+        fs::OpenOptions::new().write(true).open(path).unwrap()
+    }
+
+    /// Changes a byte of group 1 behind our back.
+    fn damage(folder: &Path) -> File {
+        let file = data(folder);
+        file.write_all_at(b"!", GROUP as u64 + 5).unwrap();
+        file
+    }
+
+    fn set_modified(file: &File, ago: Duration) {
+        let at = std::time::SystemTime::now() - ago;
+        file.set_times(FileTimes::new().set_modified(at)).unwrap();
+    }
+
+    #[test]
+    fn what_was_noted_is_found_again_and_nothing_else() {
+        let folder = filled(&one_file());
+        assert_eq!(found(folder.path()), [0, 1, 2]);
+        // A record that was cut off counts for nothing.
+        let groups = path(folder.path(), &ID).join(GROUPS);
+        let log = fs::OpenOptions::new().write(true).open(&groups).unwrap();
+        log.set_len(RECORD_BYTES as u64 * 3 + 39).unwrap();
+        assert_eq!(found(folder.path()), [0, 1]);
+        let private = |name| {
+            fs::metadata(path(folder.path(), &ID).join(name))
+                .unwrap()
+                .mode()
+        };
+        assert_eq!((private("") & 0o77, private("data/x.bin") & 0o77), (0, 0));
+    }
+
+    #[test]
+    fn of_a_file_that_somebody_wrote_to_only_what_is_damaged_is_lost() {
+        let folder = filled(&one_file());
+        let file = damage(folder.path());
+        set_modified(&file, Duration::ZERO);
+        let groups = path(folder.path(), &ID).join(GROUPS);
+        set_modified(
+            &File::options().append(true).open(groups).unwrap(),
+            Duration::from_secs(9),
+        );
+        assert_eq!(found(folder.path()), [0, 2]);
+        let folder = filled(&one_file());
+        data(folder.path()).set_len(2 * GROUP as u64 - 1).unwrap();
+        assert_eq!(found(folder.path()), [0]);
+        fs::remove_file(path(folder.path(), &ID).join("data/x.bin")).unwrap();
+        assert_eq!(found(folder.path()), [0; 0]);
+    }
+
+    #[test]
+    fn after_a_crash_of_the_system_what_was_not_synced_is_read_again() {
+        for synced in [false, true] {
+            let manifest = one_file();
+            let folder = tempfile::tempdir().unwrap();
+            look(folder.path(), &ID).unwrap();
+            let (staging, _) = Staging::begin(folder.path(), &ID, &manifest, None).unwrap();
+            staging.record(BOOT, &[9; CHAIN_BYTES]).unwrap();
+            (0..3).for_each(|group| put(&staging, &manifest, group));
+            if synced {
+                staging.sync().unwrap();
+            }
+            damage(folder.path());
+            let expected: &[u64] = if synced { &[0, 1, 2] } else { &[0, 2] };
+            assert_eq!(found(folder.path()), expected, "synced: {synced}");
+        }
+    }
+
+    #[test]
+    fn when_the_sender_changed_a_file_the_others_stay() {
+        let list = |bytes| {
+            manifest(&[
+                entry(0, "trip", Kind::Folder, 0),
+                entry(0, "a", Kind::File, bytes),
+                entry(0, "b", Kind::File, 2 * GROUP_BYTES),
+            ])
+        };
+        let (before, now) = (list(5), list(2 * GROUP_BYTES));
+        let folder = filled(&before);
+        let begun = Staging::begin(folder.path(), &ID, &now, Some(before)).unwrap();
+        let has: Vec<_> = (0..now.groups())
+            .filter(|group| begun.1.has(*group))
+            .collect();
+        assert_eq!(has, [2, 3]);
+        drop(begun);
+        assert_eq!(found(folder.path()), [2, 3]);
+        let other = one_file();
+        let (_, plan) = Staging::begin(folder.path(), &ID, &other, Some(now)).unwrap();
+        assert_eq!(plan.bytes(), 0);
+        assert_eq!(names_in(&path(folder.path(), &ID).join(DATA)), [""; 0]);
+    }
+
+    fn names_in(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn hostile_names_stay_inside_and_apart() {
+        let names = [
+            "..",
+            "../x",
+            "/etc/x",
+            "a",
+            "A",
+            "a\u{300}",
+            "\u{e0}",
+            "CON",
+            "x.",
+            "x",
+            "y\u{202e}z",
+        ];
+        let mut entries = vec![entry(0, "../../trip", Kind::Folder, 0)];
+        entries.extend(names.map(|name| entry(0, name, Kind::File, 1)));
+        let manifest = manifest(&entries);
+        let folder = filled(&manifest);
+        let (staging, plan) = Staging::go_on(folder.path(), &ID, &manifest).unwrap();
+        assert!(plan.is_complete());
+        let place = staging.finish(&manifest).unwrap();
+        assert_eq!(place, folder.path().join(".._.._trip"));
+        let expected = [
+            ".._x", "A (2)", "_", "_CON", "_etc_x", "a", "x", "x (2)", "y_z", "à", "à (2)",
+        ];
+        assert_eq!(names_in(&place), expected);
+        discard(folder.path(), &ID).unwrap();
+        assert_eq!(names_in(folder.path()), [".._.._trip"]);
+    }
+
+    #[test]
+    fn a_finished_file_is_known_and_takes_no_place_of_another() {
+        let manifest = one_file();
+        let folder = filled(&manifest);
+        fs::write(folder.path().join("x.bin"), "precious").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("x (2).bin")).unwrap();
+        let (staging, _) = Staging::go_on(folder.path(), &ID, &manifest).unwrap();
+        let place = staging.finish(&manifest).unwrap();
+        assert_eq!(place, folder.path().join("x (3).bin"));
+        let found = fs::metadata(&place).unwrap();
+        assert_eq!(
+            (found.len(), found.mtime_nsec() / 1_000_000),
+            (2 * GROUP_BYTES + 7, 123)
+        );
+        // Killed right after the rename: the next attempt must not fetch it all again.
+        assert!(matches!(look(folder.path(), &ID).unwrap(), Left::Done(at) if at == place));
+        discard(folder.path(), &ID).unwrap();
+        discard(folder.path(), &ID).unwrap();
+        assert_eq!(fs::read(folder.path().join("x.bin")).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(folder.path(), &ID);
+        std::os::unix::fs::symlink("/tmp", &path).unwrap();
+        assert!(look(folder.path(), &ID).is_err());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        assert!(look(folder.path(), &ID).is_err());
+    }
+}
