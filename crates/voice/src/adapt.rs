@@ -317,3 +317,168 @@ fn burst(report: &Report) -> usize {
         1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+    fn at(ms: u64) -> Instant {
+        Instant(ms * 1_000)
+    }
+
+    fn report(loss: f32, queue_ms: u16) -> Report {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 255"
+        )]
+        let loss = (loss * 255.0).round() as u8;
+        Report {
+            loss,
+            queue_ms,
+            burst: 1,
+            rate_kbps: 300,
+            ..Report::default()
+        }
+    }
+
+    /// Reports each 10 ms from one time to another.
+    fn run(adaptation: &mut Adaptation, from: u64, to: u64, report: &Report) {
+        for ms in (from..to).step_by(10) {
+            adaptation.handle_report(report, ROUND_TRIP, at(ms));
+        }
+    }
+
+    /// An adaptation that has come up to speed, at 1 s.
+    fn full() -> Adaptation {
+        let mut adaptation = Adaptation::new(FrameLength::Ms10, 64_000, at(0));
+        assert_eq!(adaptation.grade(), RAMP_FROM);
+        run(&mut adaptation, 0, 1_000, &report(0.0, 0));
+        assert_eq!(adaptation.grade(), 0);
+        adaptation
+    }
+
+    #[test]
+    fn without_reports_a_call_stays_slow() {
+        let adaptation = Adaptation::new(FrameLength::Ms10, 64_000, at(0));
+        assert_eq!(adaptation.plan(at(60_000)).length, FrameLength::Ms20);
+    }
+
+    #[test]
+    fn grades_take_less_and_less() {
+        let rates = (0..=LOWER.len()).map(|grade| full().at_grade(grade).rate() / 1_000);
+        assert_eq!(rates.collect::<Vec<_>>(), [262, 148, 98, 49]);
+        // What was asked for is never exceeded.
+        let modest = Adaptation::new(FrameLength::Ms20, 16_000, at(0));
+        for grade in 0..=LOWER.len() {
+            assert_eq!(modest.at_grade(grade).length, FrameLength::Ms20);
+            assert_eq!(modest.at_grade(grade).bitrate, 16_000);
+        }
+    }
+
+    #[test]
+    fn losses_bring_a_further_copy_for_a_while() {
+        let mut adaptation = full();
+        assert_eq!(
+            adaptation.plan(at(1_000)).copies().collect::<Vec<_>>(),
+            [1, 2]
+        );
+        adaptation.handle_report(&report(0.02, 0), ROUND_TRIP, at(1_000));
+        assert_eq!(
+            adaptation.plan(at(30_999)).copies().collect::<Vec<_>>(),
+            [1, 2, 3]
+        );
+        assert_eq!(adaptation.plan(at(31_000)).copies, 2);
+    }
+
+    #[test]
+    fn bursts_spread_the_copies_and_chance_does_not() {
+        let mut adaptation = full();
+        let mut copies = |loss, burst| {
+            let report = Report {
+                burst,
+                ..report(loss, 0)
+            };
+            adaptation.handle_report(&report, ROUND_TRIP, at(1_000));
+            adaptation.plan(at(1_000)).copies().collect::<Vec<_>>()
+        };
+        assert_eq!(copies(0.05, 4), [1, 2, 4]);
+        assert_eq!(copies(0.05, 2), [1, 2, 3]);
+        assert_eq!(copies(0.2, 4), [1, 2, 3]);
+        assert_eq!(copies(0.05, 200), [1, 2, 6]);
+    }
+
+    #[test]
+    fn a_queue_makes_it_send_what_fits() {
+        for (rate_kbps, grade) in [(300, 1), (150, 2), (64, 3), (10, 3), (0, 3)] {
+            let mut adaptation = full();
+            let congested = Report {
+                rate_kbps,
+                ..report(0.0, 61)
+            };
+            adaptation.handle_report(&report(0.0, 60), ROUND_TRIP, at(1_000));
+            assert_eq!(adaptation.grade(), 0);
+            adaptation.handle_report(&congested, ROUND_TRIP, at(1_000));
+            assert_eq!(adaptation.grade(), grade);
+            // It gets the time to empty.
+            run(&mut adaptation, 1_010, 2_990, &congested);
+            assert_eq!(adaptation.grade(), grade);
+            assert!(!adaptation.is_paused(at(1_010)));
+        }
+    }
+
+    #[test]
+    fn a_long_queue_is_left_to_empty_but_not_for_ever() {
+        let mut adaptation = full();
+        let congested = report(0.0, u16::MAX);
+        adaptation.handle_report(&congested, ROUND_TRIP, at(1_000));
+        assert!(adaptation.is_paused(at(2_499)));
+        assert!(!adaptation.is_paused(at(2_500)));
+    }
+
+    #[test]
+    fn more_is_tried_later_and_later() {
+        let mut adaptation = full();
+        adaptation.handle_report(&report(0.0, 100), ROUND_TRIP, at(1_000));
+        let mut tries = Vec::new();
+        for ms in (1_010..120_000).step_by(10) {
+            adaptation.handle_report(&report(0.0, 0), ROUND_TRIP, at(ms));
+            if adaptation.grade() == 0 {
+                tries.push(ms / 1_000);
+                adaptation.handle_report(&report(0.0, 26), ROUND_TRIP, at(ms));
+            }
+        }
+        assert_eq!(tries, [16, 46, 106]);
+    }
+
+    #[test]
+    fn heavy_losses_that_sending_less_does_not_help_are_taken_for_chance() {
+        let mut adaptation = full();
+        run(&mut adaptation, 3_000, 3_900, &report(0.6, 0));
+        assert!(adaptation.grade() > 0);
+        run(&mut adaptation, 3_900, 7_000, &report(0.6, 0));
+        assert_eq!(adaptation.grade(), 0);
+        run(&mut adaptation, 7_000, 120_000, &report(0.6, 0));
+        assert_eq!(adaptation.grade(), 0);
+    }
+
+    #[test]
+    fn heavy_losses_that_sending_less_does_help_keep_it_slow() {
+        let mut adaptation = full();
+        run(&mut adaptation, 3_000, 3_900, &report(0.6, 0));
+        run(&mut adaptation, 3_900, 8_000, &report(0.1, 0));
+        assert!(adaptation.grade() > 0);
+    }
+
+    #[test]
+    fn a_new_way_is_tried_afresh() {
+        let mut adaptation = full();
+        adaptation.handle_report(&report(0.0, u16::MAX), ROUND_TRIP, at(1_000));
+        adaptation.handle_path_change(at(1_100));
+        assert!(!adaptation.is_paused(at(1_100)));
+        run(&mut adaptation, 1_100, 2_200, &report(0.0, 0));
+        assert_eq!(adaptation.grade(), 0);
+    }
+}

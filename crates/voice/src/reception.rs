@@ -230,3 +230,95 @@ impl Reception {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: u64) -> Instant {
+        Instant(5_000_000 + micros)
+    }
+
+    /// Packets each 10 ms whose delay is a function of their number.
+    fn receive(
+        reception: &mut Reception,
+        numbers: std::ops::Range<u32>,
+        delay: impl Fn(u32) -> u64,
+    ) {
+        for n in numbers {
+            let now = at(u64::from(n) * 10_000 + delay(n));
+            assert!(reception.handle_packet(n.into(), 100, now));
+            // The sender's clock wraps on the way.
+            reception.handle_sent((n * 10_000).wrapping_sub(500_000), now);
+        }
+    }
+
+    #[test]
+    fn a_steady_stream_has_neither_jitter_nor_queue() {
+        let mut reception = Reception::new();
+        assert_eq!(reception.report(at(0)), None);
+        receive(&mut reception, 0..200, |_| 300);
+        assert_eq!(reception.jitter(), Duration::ZERO);
+        assert_eq!(reception.queue(), Duration::ZERO);
+        assert_eq!((reception.loss(), reception.burst()), (0.0, 0));
+        assert_eq!(reception.rate(at(2_000_000)), 128 * 8 * 100);
+    }
+
+    #[test]
+    fn the_echo_leaves_out_how_long_it_was_held() {
+        let mut reception = Reception::new();
+        receive(&mut reception, 0..100, |_| 300);
+        let report = reception.report(at(990_000 + 300 + 7_000)).unwrap();
+        assert_eq!(report.echo, (990_000 - 500_000) + 7_000);
+    }
+
+    #[test]
+    fn a_queue_is_told_from_a_spike_and_from_jitter() {
+        let mut reception = Reception::new();
+        receive(&mut reception, 0..200, |n| u64::from(n * 7 % 10) * 3_000);
+        assert!(reception.queue() < Duration::from_millis(1));
+        assert!(reception.jitter() > Duration::from_millis(5));
+        // Eight packets come together, 80 ms late the first of them.
+        receive(&mut reception, 200..208, |n| {
+            80_000 - u64::from(n - 200) * 10_000
+        });
+        assert!(reception.queue() < Duration::from_millis(15));
+        receive(&mut reception, 208..260, |_| 120_000);
+        assert_eq!(reception.queue(), Duration::from_millis(120));
+        receive(&mut reception, 260..300, |n| {
+            120_000_u64.saturating_sub(u64::from(n - 259) * 10_000)
+        });
+        assert_eq!(reception.queue(), Duration::ZERO);
+        // What never gets shorter is the way, and no queue.
+        receive(&mut reception, 300..3_500, |_| 120_000);
+        assert_eq!(reception.queue(), Duration::ZERO);
+    }
+
+    #[test]
+    fn losses_are_those_of_late() {
+        let mut reception = Reception::new();
+        for n in (0..2_000_u64).filter(|n| *n > 900 || n % 10 > 2) {
+            reception.handle_packet(n, 100, at(n * 10_000));
+        }
+        assert_eq!((reception.loss(), reception.burst()), (0.0, 0));
+        for n in (2_000..2_200).filter(|n| n % 4 > 1) {
+            reception.handle_packet(n, 100, at(n * 10_000));
+        }
+        assert!((reception.loss() - 0.5).abs() < 0.02);
+        assert_eq!(reception.burst(), 2);
+    }
+
+    #[test]
+    fn clocks_that_jump_start_anew() {
+        let mut reception = Reception::new();
+        receive(&mut reception, 0..100, |_| 300);
+        let now = at(1_000_000);
+        for sent in [0, u32::MAX, 77, u32::MAX / 2, 3] {
+            reception.handle_sent(sent, now);
+            let _ = (reception.queue(), reception.jitter(), reception.report(now));
+        }
+        reception.handle_sent(5, at(u64::MAX / 2));
+        reception.handle_sent(6, at(1));
+        let _ = (reception.queue(), reception.jitter());
+    }
+}

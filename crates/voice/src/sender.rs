@@ -169,3 +169,117 @@ impl Sender {
 fn microseconds(samples: usize) -> f64 {
     samples as f64 * 1e6 / f64::from(SAMPLE_RATE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::BITRATE_MAX;
+
+    fn at(ms: u64) -> Instant {
+        Instant(ms * 1_000)
+    }
+
+    fn plan(length: FrameLength, copies: usize, spread: usize) -> Plan {
+        Plan {
+            length,
+            bitrate: 64_000,
+            copies,
+            spread,
+            every: 1,
+        }
+    }
+
+    fn sender() -> Sender {
+        Sender::new(EncoderConfig::default()).unwrap()
+    }
+
+    fn frames(sender: &Sender, plan: &Plan) -> (u32, Vec<u8>) {
+        let (timestamp, frames) = sender.frames(plan);
+        (timestamp, frames.iter().map(|frame| frame.age).collect())
+    }
+
+    #[test]
+    fn any_number_of_samples_makes_the_same_frames() {
+        let plan = plan(FrameLength::Ms10, 3, 6);
+        let mut sender = sender();
+        assert_eq!(frames(&sender, &plan), (0, vec![]));
+        let mut encoded = 0;
+        for (tick, samples) in (0..).zip([1, 478, 1, 480, 959, 1, 4_000, 80]) {
+            sender.handle_capture(&[0.1].repeat(samples), false, at(tick * 10));
+            while sender.encode(&plan).unwrap() {
+                encoded += 1;
+            }
+        }
+        assert_eq!(encoded, 12);
+        // Copies one, two and six frames back, in steps of 5 ms.
+        assert_eq!(frames(&sender, &plan), (11 * 480, vec![0, 2, 4, 12]));
+    }
+
+    #[test]
+    fn copies_survive_a_change_of_length_and_stop_where_time_is_missing() {
+        let mut sender = sender();
+        let (short, long) = (plan(FrameLength::Ms10, 3, 3), plan(FrameLength::Ms20, 3, 3));
+        sender.handle_capture(&[0.1; 960], false, at(20));
+        assert!(sender.encode(&short).unwrap() && sender.encode(&short).unwrap());
+        sender.handle_capture(&[0.1; 1_920], false, at(60));
+        assert!(sender.encode(&long).unwrap() && sender.encode(&long).unwrap());
+        assert_eq!(frames(&sender, &long), (1_920, vec![0, 4, 6, 8]));
+        // A second without samples: what was before is older than a copy may be.
+        sender.handle_capture(&[0.1; 480], false, at(1_070));
+        assert!(sender.encode(&short).unwrap());
+        let (timestamp, ages) = frames(&sender, &short);
+        assert!(timestamp > 48_000 && ages == [0], "{timestamp} {ages:?}");
+    }
+
+    #[test]
+    fn a_packet_is_never_too_long() {
+        let mut sender = Sender::new(EncoderConfig {
+            bitrate: BITRATE_MAX,
+            ..EncoderConfig::default()
+        })
+        .unwrap();
+        let plan = Plan {
+            bitrate: BITRATE_MAX,
+            ..plan(FrameLength::Ms20, 4, 4)
+        };
+        for tick in 0..10 {
+            sender.handle_capture(&[0.1; 960], false, at(tick * 20));
+            assert!(sender.encode(&plan).unwrap());
+        }
+        let (_, frames) = sender.frames(&plan);
+        let bytes = MediaPacket::bytes(frames.iter().map(|frame| frame.payload.len()));
+        assert!(frames.len() == 3 && bytes <= PACKET_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_backlog_is_cut_to_its_newest_part() {
+        let plan = plan(FrameLength::Ms20, 0, 0);
+        let mut sender = sender();
+        sender.handle_capture(&[0.1; 960], false, at(0));
+        assert!(sender.encode(&plan).unwrap());
+        // A second comes at once, after a second.
+        sender.handle_capture(&[0.1; 48_000], false, at(1_000));
+        let mut newest = 0;
+        let mut encoded = 0;
+        while sender.encode(&plan).unwrap() {
+            (newest, _) = frames(&sender, &plan);
+            encoded += 1;
+        }
+        assert_eq!((encoded, newest), (BACKLOG_MAX / 960, 48_000));
+    }
+
+    #[test]
+    fn a_clock_that_drifts_is_no_stall() {
+        let plan = plan(FrameLength::Ms10, 0, 0);
+        let mut sender = sender();
+        // Ten minutes at 200 ppm: the device is 120 ms behind in the end.
+        for tick in 0..60_000_u64 {
+            sender.handle_capture(&[0.0; 480], true, Instant(tick * 10_002));
+            sender.samples.clear();
+            sender.skip(2);
+        }
+        sender.handle_capture(&[0.0; 480], true, Instant(60_000 * 10_002));
+        assert!(sender.encode(&plan).unwrap());
+        assert_eq!(frames(&sender, &plan).0, 60_000 * 480);
+    }
+}
