@@ -78,7 +78,7 @@ pub const STORAGE_RETRY: Duration = Duration::from_secs(10);
 /// The same notice is shown at most this often.
 pub const NOTICE_EVERY: Duration = Duration::from_secs(60);
 
-/// Control frames (all but messages and acknowledgements) a peer may send at once.
+/// Control frames (all but messages, acknowledgements and words on transfers) a peer may send at once.
 pub const CONTROL_BURST: u32 = 400;
 /// Control frames a second after that; a person's client sends a few.
 pub const CONTROL_PER_SECOND: u32 = 50;

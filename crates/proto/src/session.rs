@@ -137,8 +137,12 @@ impl Session {
     pub(crate) fn poll_frame(&mut self, now: Instant) -> Result<Option<Frame>, SessionError> {
         while self.transport.open(&mut self.scratch)? {
             let frame = Frame::decode(&self.scratch)?;
-            // A person's messages bring these; each costs as little as the acknowledgement of one.
-            if !matches!(frame, Frame::Message(_) | Frame::Ack(_) | Frame::Read(_)) {
+            // A person's messages and files bring these, hundreds at the start of a session; each
+            // costs as little as a message.
+            if !matches!(
+                frame,
+                Frame::Message(_) | Frame::Ack(_) | Frame::Read(_) | Frame::Transfer(_)
+            ) {
                 self.spend_control(now)?;
             }
             match frame {

@@ -217,7 +217,9 @@ impl Meter {
 
     /// Bytes a second.
     pub(crate) fn rate(&self, now: Instant) -> u64 {
-        let recent = self.last.is_some_and(|(at, _)| now.since(at) < METER_STANDSTILL);
+        let recent = self
+            .last
+            .is_some_and(|(at, _)| now.since(at) < METER_STANDSTILL);
         if recent { self.rate } else { 0 }
     }
 }

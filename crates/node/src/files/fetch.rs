@@ -147,7 +147,10 @@ fn open(link: &mut Link, order: &Fetch, have: u64) -> Result<Opened, FetchError>
         have,
     }))?;
     link.flush()?;
+    // A large folder takes its time to be listed; should the peer be gone, the session tells.
+    link.expect_silence(true)?;
     let answer = link.receive()?;
+    link.expect_silence(false)?;
     if let Message::Opened(opened) = answer {
         Ok(opened)
     } else if answer == Message::Refused(RefusedWhy::Unreadable) {

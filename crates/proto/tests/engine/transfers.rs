@@ -330,6 +330,30 @@ fn words_on_what_is_not_there_or_not_theirs_do_no_harm() {
 }
 
 #[test]
+fn hundreds_of_open_transfers_are_no_flood() {
+    let mut party = Party::of_friends(2);
+    for _ in 0..450 {
+        offered(&mut party, 101);
+    }
+    party.kill(BO);
+    party.restart(BO);
+    party.connect(ANN, BO);
+    party.pass(secs(5));
+    for at in [ANN, BO] {
+        let Ok(Answer::Status(status)) = party.ask(at, Command::Status) else {
+            panic!("a status");
+        };
+        assert_eq!(status.sessions, 1);
+        assert!(
+            status
+                .counters
+                .iter()
+                .all(|counter| counter.name != "flood")
+        );
+    }
+}
+
+#[test]
 fn too_many_open_offers_fail_and_the_message_stays() {
     let mut party = Party::of_friends(2);
     for _ in 0..1000 {
