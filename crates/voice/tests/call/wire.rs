@@ -111,8 +111,7 @@ pub fn config(end: usize, candidates: Vec<SocketAddr>) -> MediaConfig {
         candidates,
         frame: FrameLength::Ms10,
         encoder: EncoderConfig {
-            // Less than the default, so that the tests of unoptimised builds are quick.
-            complexity: 1,
+            complexity: 5,
             ..EncoderConfig::default()
         },
         playout: hallway_voice::playout::Config::default(),
@@ -268,42 +267,4 @@ impl World {
             self.cargo.insert(self.flown, (1 - from, flight));
         }
     }
-}
-
-/// Something like speech: syllables of a voice whose pitch and vowels change, with pauses.
-pub fn speech(seed: u64, seconds: f64) -> Vec<f32> {
-    let mut random = Random::new(seed);
-    let samples = (seconds * 48_000.0) as usize;
-    let mut sound = Vec::with_capacity(samples);
-    let mut phase = 0.0_f64;
-    while sound.len() < samples {
-        let length = 4_800 + (random.unit() * 9_600.0) as usize;
-        let pause = random.chance(0.15);
-        let (pitch, glide) = (100.0 + random.unit() * 120.0, random.unit() * 60.0 - 30.0);
-        let formants = [
-            300.0 + random.unit() * 500.0,
-            900.0 + random.unit() * 1_400.0,
-            2_600.0,
-        ];
-        for at in 0..length {
-            let along = at as f64 / length as f64;
-            let frequency = pitch + glide * along;
-            phase += frequency / 48_000.0;
-            let envelope = (along * std::f64::consts::PI).sin();
-            let mut sample = 0.0;
-            for harmonic in 1..=24 {
-                let at = frequency * f64::from(harmonic);
-                let gain: f64 = formants
-                    .iter()
-                    .map(|f| 1.0 / (1.0 + ((at - f) / 120.0).powi(2)))
-                    .sum();
-                sample += gain * (phase * f64::from(harmonic) * std::f64::consts::TAU).sin();
-            }
-            let noise = (random.unit() - 0.5) * 0.002;
-            let voice = if pause { 0.0 } else { sample * envelope * 0.15 };
-            sound.push((voice + noise) as f32);
-        }
-    }
-    sound.truncate(samples);
-    sound
 }
