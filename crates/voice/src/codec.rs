@@ -217,8 +217,8 @@ impl Decoder {
         Ok(length)
     }
 
-    /// Makes up a frame that was lost, onto the end of `samples`. The more are lost in a row the
-    /// quieter they become.
+    /// Makes up a frame that was lost, onto the end of `samples`. It goes on for as long as it is
+    /// asked to: whoever asks fades it.
     pub fn conceal(&mut self, length: FrameLength, samples: &mut Vec<f32>) {
         if self.run(&[], length, samples).is_err() {
             samples.resize(samples.len() + length.samples(), 0.0);
@@ -244,5 +244,122 @@ impl Decoder {
         }));
         samples.resize(samples.len() + length.samples() - frame.len(), 0.0);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tone(samples: usize) -> Vec<f32> {
+        (0..samples)
+            .map(|i| 0.3 * (i as f32 * 440.0 * std::f32::consts::TAU / 48_000.0).sin())
+            .collect()
+    }
+
+    fn power(samples: &[f32]) -> f32 {
+        samples.iter().map(|s| s * s).sum::<f32>() / samples.len() as f32
+    }
+
+    /// Encodes and decodes all of it.
+    fn passed(config: EncoderConfig, length: FrameLength, sound: &[f32]) -> (Vec<f32>, Vec<usize>) {
+        let mut encoder = Encoder::new(config).unwrap();
+        let mut decoder = Decoder::new().unwrap();
+        let (mut payload, mut out, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+        for frame in sound.chunks_exact(length.samples()) {
+            encoder.encode(frame, &mut payload).unwrap();
+            bytes.push(payload.len());
+            assert_eq!(decoder.decode(&payload, &mut out), Ok(length));
+        }
+        (out, bytes)
+    }
+
+    #[test]
+    fn every_mode_and_length_brings_the_sound_over() {
+        let sound = tone(48_000);
+        for mode in [Mode::Voice, Mode::Studio] {
+            for length in [FrameLength::Ms5, FrameLength::Ms10, FrameLength::Ms20] {
+                let config = EncoderConfig {
+                    mode,
+                    ..EncoderConfig::default()
+                };
+                let (out, bytes) = passed(config, length, &sound);
+                let ratio = power(&out[4_800..]) / power(&sound);
+                assert!((0.7..1.4).contains(&ratio), "{mode:?} {length:?}: {ratio}");
+                assert!(bytes.iter().all(|n| *n == bytes[0]), "{bytes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn silence_stays_silent_and_no_nan_comes_through() {
+        let config = EncoderConfig::default();
+        let (out, _) = passed(config, FrameLength::Ms10, &[0.0; 9_600]);
+        assert!(power(&out) < 1e-8);
+        let mut sound = tone(9_600);
+        sound[100] = f32::NAN;
+        sound[200] = f32::INFINITY;
+        let (out, _) = passed(config, FrameLength::Ms10, &sound);
+        assert!(out.iter().all(|s| s.is_finite() && s.abs() <= 1.0));
+        assert!(power(&out[4_800..]) > 0.01);
+    }
+
+    #[test]
+    fn a_loss_goes_on_as_before() {
+        let mut encoder = Encoder::new(EncoderConfig::default()).unwrap();
+        let mut decoder = Decoder::new().unwrap();
+        let (mut payload, mut out) = (Vec::new(), Vec::new());
+        for frame in tone(24_000).chunks_exact(480) {
+            encoder.encode(frame, &mut payload).unwrap();
+            decoder.decode(&payload, &mut out).unwrap();
+        }
+        let before = out.len();
+        for _ in 0..100 {
+            decoder.conceal(FrameLength::Ms10, &mut out);
+        }
+        assert_eq!(out.len(), before + 48_000);
+        assert!(power(&out[before..before + 480]) > 0.01);
+    }
+
+    #[test]
+    fn only_our_frame_lengths_decode() {
+        let mut decoder = Decoder::new().unwrap();
+        let mut out = Vec::new();
+        assert_eq!(decoder.decode(&[], &mut out), Err(DecodeError::Bytes(0)));
+        let long = vec![0; PAYLOAD_BYTES_MAX + 1];
+        assert_eq!(
+            decoder.decode(&long, &mut out),
+            Err(DecodeError::Bytes(1_276))
+        );
+        // One SILK frame of 60 ms, and twice 20 ms (RFC 6716 section 3.1).
+        assert_eq!(
+            decoder.decode(&[3 << 3, 0], &mut out),
+            Err(DecodeError::Samples(2_880))
+        );
+        assert_eq!(
+            decoder.decode(&[1 << 3 | 1, 0, 0], &mut out),
+            Err(DecodeError::Samples(960 * 2))
+        );
+        assert!(out.is_empty());
+        assert!(
+            decoder
+                .decode(&vec![0xfc; PAYLOAD_BYTES_MAX], &mut out)
+                .is_ok()
+                || out.is_empty()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_panics_or_makes_more_than_a_frame(
+            payload in proptest::collection::vec(any::<u8>(), 0..200)
+        ) {
+            let mut decoder = Decoder::new().unwrap();
+            let mut out = Vec::new();
+            let done = decoder.decode(&payload, &mut out);
+            prop_assert_eq!(out.len(), done.map_or(0, FrameLength::samples));
+            prop_assert!(out.iter().all(|s| s.is_finite()));
+        }
     }
 }

@@ -122,3 +122,51 @@ fn push_least(steps: &mut VecDeque<(i64, i64)>, step: i64, value: i64) {
         _ => steps.push_back((step, value)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_frame_counts_and_is_forgotten_after_a_while() {
+        let mut baseline = Baseline::default();
+        assert_eq!(baseline.handle(1_000, 0), Shown::Behind(0));
+        assert_eq!(baseline.handle(400, 480), Shown::Behind(0));
+        assert_eq!(baseline.handle(1_000, 960), Shown::Behind(600));
+        assert_eq!(baseline.handle(1_000, WINDOW + 4_800), Shown::Behind(0));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_told_from_frames_held_back() {
+        let mut baseline = Baseline::default();
+        for i in 0..50 {
+            baseline.handle(0, i * 480);
+        }
+        // A second of frames that come all at once.
+        for i in 0..100 {
+            let shown = baseline.handle((100 - i) * 480, 150 * 480);
+            assert!(matches!(shown, Shown::Behind(_)), "{i}: {shown:?}");
+        }
+        // A second in which the sender recorded nothing.
+        let jumped = (0..SHIFT_FRAMES as i64)
+            .map(|i| baseline.handle(48_000, (250 + i) * 480))
+            .filter(|shown| *shown == Shown::Jumped(SHIFT_FRAMES))
+            .count();
+        assert_eq!(jumped, 1);
+        assert_eq!(baseline.base(), Some(48_000));
+    }
+
+    #[test]
+    fn the_slope_is_the_drift() {
+        let mut baseline = Baseline::default();
+        assert_eq!(baseline.ppm(), None);
+        for i in 0..12_000 {
+            let at = i * 480;
+            // Every other frame waits somewhere.
+            baseline.handle(at / 10_000 + (i % 2) * 700, at);
+        }
+        let ppm = baseline.ppm().unwrap();
+        assert!((ppm - 100.0).abs() < 5.0, "{ppm}");
+        assert!(baseline.points.len() <= POINTS && baseline.steps.len() <= STEPS as usize);
+    }
+}

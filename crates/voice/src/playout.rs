@@ -9,9 +9,10 @@ use crate::SAMPLE_RATE;
 use crate::codec::{CodecError, Decoder, FrameLength, PAYLOAD_BYTES_MAX};
 use crate::drift::{Baseline, Shown};
 use crate::jitter::{DELAY_MAX, Delays};
-use crate::stretch::Stretch;
+use crate::stretch::{PERIOD_MAX, PIECE_MIN, Stretch};
 use hallway_model::Instant;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Samples in a millisecond.
 const MS: i64 = SAMPLE_RATE as i64 / 1000;
@@ -27,9 +28,14 @@ const HEARD_MAX: usize = 400;
 /// to say then.
 const OUTAGE: i64 = 200 * MS;
 
-/// The delay is left alone while it is off by less, in samples.
-const SHORTEN_FROM: i64 = 5 * MS;
-const LENGTHEN_FROM: i64 = 5 * MS / 2;
+/// Samples of made-up sound after which it fades: what was said is no guide for longer.
+const FADE_FROM: i64 = 60 * MS;
+
+/// Where the sound is not quiet, a whole period is left out or repeated, which may overshoot by
+/// most of one: a delay that is longer than it should be by less, in samples, is left alone.
+const SHORTEN_FROM: i64 = 10 * MS;
+/// In quiet any piece will do, and the delay is set right to the sample nearly.
+const QUIET_FROM: i64 = MS;
 
 /// Between two changes of the speed so many times the changed piece is played as it is.
 const PAUSE: i64 = 3;
@@ -37,12 +43,26 @@ const PAUSE: i64 = 3;
 /// A delay that is off by so much is not mended by speed but at once.
 const JUMP: i64 = 150 * MS;
 
+/// So much is made up at once: a frame that comes a little late is still good for the rest.
+const CONCEALED: FrameLength = FrameLength::Ms10;
+
 /// Samples over which one sound fades into another.
 const FADE: usize = 240;
 
 /// Frames after an interruption whose delays are not counted: which one is the fastest is not
 /// known yet.
 const SETTLING: usize = 12;
+
+/// The network has stalled when nothing came for so long and then a frame that is this late.
+const STALL: Duration = Duration::from_millis(40);
+const STALL_BEHIND: i64 = 30 * MS;
+
+/// What it held back comes within so long.
+const STALL_BURST: Duration = Duration::from_millis(5);
+
+/// The end of a stall, in samples, is not waited for: so much in a row is concealed well, and once a
+/// second or less, while the delay would be there all the time.
+const FORGIVEN: i64 = 25 * MS;
 
 /// How a [`Playout`] is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +124,11 @@ struct Frame {
 /// The stream of one sender, from frames to samples.
 pub struct Playout {
     config: Config,
+    /// What is heard comes from here.
     decoder: Decoder,
+    /// Decodes the same frames but makes up none: when frames come too late to be heard, it goes on
+    /// from them as if they had come in time, and takes over.
+    shadow: Decoder,
     baseline: Baseline,
     delays: Delays,
     settling: usize,
@@ -114,13 +138,16 @@ pub struct Playout {
     heard: BTreeSet<i64>,
     sound: Stretch,
     state: State,
+    /// When the last new frame came.
+    arrived: Option<Instant>,
+    /// When the first frame came that the network had held back.
+    stalled: Option<Instant>,
     /// Samples put out.
     produced: i64,
     /// Of them, those before the last call of [`Playout::fill`], and when that was.
     filled: Option<(i64, Instant)>,
     /// The speed is not changed before so many samples were put out.
     pause_until: i64,
-    last_length: FrameLength,
     stats: Stats,
 }
 
@@ -129,7 +156,7 @@ enum State {
     /// No sound is decoded: before the first frame, and when none came for a while.
     Silent,
     /// Sound is decoded up to a position in the sender's sound.
-    Playing { decoded_to: i64, starved: i64 },
+    Playing { decoded_to: i64, concealed: i64 },
 }
 
 impl Playout {
@@ -138,6 +165,7 @@ impl Playout {
         Ok(Self {
             config,
             decoder: Decoder::new()?,
+            shadow: Decoder::new()?,
             baseline: Baseline::default(),
             delays: Delays::default(),
             settling: 0,
@@ -146,10 +174,11 @@ impl Playout {
             heard: BTreeSet::new(),
             sound: Stretch::default(),
             state: State::Silent,
+            arrived: None,
+            stalled: None,
             produced: 0,
             filled: None,
             pause_until: 0,
-            last_length: FrameLength::Ms10,
             stats: Stats::default(),
         })
     }
@@ -177,11 +206,16 @@ impl Playout {
         }
         self.stats.frames += 1;
         self.measure(at, arrival);
-        if let State::Playing { decoded_to, .. } = self.state
+        if let State::Playing {
+            decoded_to,
+            concealed,
+        } = self.state
             && at < decoded_to
         {
             self.stats.late += 1;
-            return;
+            if at < decoded_to - concealed {
+                return;
+            }
         }
         let payload = payload.to_vec();
         self.waiting.insert(
@@ -249,9 +283,26 @@ impl Playout {
         let clock = self.produced + overdue.clamp(0, DELAY_MAX);
         match self.baseline.handle(clock - at, clock) {
             Shown::Behind(_) if self.settling > 0 => self.settling -= 1,
+            Shown::Behind(behind) if self.in_stall(at, behind, arrival) => {
+                self.delays.handle((behind - FORGIVEN).max(0));
+            }
             Shown::Behind(behind) => self.delays.handle(behind),
             Shown::Jumped(frames) => self.delays.forget(frames - 1),
         }
+    }
+
+    /// Whether a frame is one of those that the network held back and let go together, as Wi-Fi
+    /// does: for a while nothing came, and then not copies of what was lost but new frames.
+    fn in_stall(&mut self, at: i64, behind: i64, arrival: Instant) -> bool {
+        let gap = self
+            .arrived
+            .map_or(Duration::ZERO, |last| arrival.since(last));
+        self.arrived = Some(arrival);
+        if gap >= STALL && behind >= STALL_BEHIND && self.newest == Some(at) {
+            self.stalled = Some(arrival);
+        }
+        self.stalled
+            .is_some_and(|since| arrival.since(since) <= STALL_BURST)
     }
 
     /// By how many samples the fastest frames should be held back.
@@ -280,7 +331,7 @@ impl Playout {
         if let Some(base) = self.baseline.base() {
             let position = self.produced - base - self.held_back();
             while let Some((at, frame)) = self.waiting.first_key_value()
-                && at + i64::try_from(frame.length.samples()).unwrap_or(0) <= position
+                && at + samples(frame.length) <= position
             {
                 self.waiting.pop_first();
                 self.stats.late += 1;
@@ -306,7 +357,7 @@ impl Playout {
         self.sound.skip(left);
         self.state = State::Playing {
             decoded_to: at,
-            starved: 0,
+            concealed: 0,
         };
         self.decode_more();
         self.sound.skip(usize::try_from(skip).unwrap_or(0));
@@ -334,43 +385,70 @@ impl Playout {
     fn decode_more(&mut self) {
         let State::Playing {
             decoded_to,
-            starved,
-        } = &mut self.state
+            concealed,
+        } = self.state
         else {
             return;
         };
-        while let Some(entry) = self.waiting.first_entry()
-            && *entry.key() < *decoded_to
-        {
-            entry.remove();
-            self.stats.late += 1;
-        }
-        let gap = self
-            .waiting
-            .first_key_value()
-            .map(|(at, _)| *at - *decoded_to);
-        if let Some(0) = gap
-            && let Some((_, frame)) = self.waiting.pop_first()
-        {
-            *starved = 0;
-            match self.decoder.decode(&frame.payload, self.sound.input()) {
-                Ok(length) => {
-                    let n = length.samples();
-                    *decoded_to += i64::try_from(n).unwrap_or(0);
-                    self.stats.decoded += n as u64;
-                    self.last_length = length;
-                    return;
-                }
-                Err(_) => self.stats.malformed += 1,
+        let mut tail = Vec::new();
+        let mut tail_from_shadow = true;
+        while let Some((at, frame)) = self.waiting.pop_first() {
+            if at > decoded_to {
+                self.waiting.insert(at, frame);
+                break;
             }
+            let end = at + samples(frame.length);
+            let over = at < decoded_to;
+            if at < decoded_to - concealed {
+                continue;
+            }
+            if over && tail.is_empty() {
+                // What was made up instead goes on for a moment, to fade over to what is true.
+                self.decoder.conceal(FrameLength::Ms5, &mut tail);
+            }
+            if over && tail_from_shadow {
+                std::mem::swap(&mut self.decoder, &mut self.shadow);
+                tail_from_shadow = false;
+            }
+            let mut sound = Vec::new();
+            if self.decoder.decode(&frame.payload, &mut sound) != Ok(frame.length) {
+                self.stats.malformed += 1;
+                continue;
+            }
+            let mut unheard = Vec::new();
+            if self.shadow.decode(&frame.payload, &mut unheard).is_err() {
+                self.stats.malformed += 1;
+            }
+            if end <= decoded_to {
+                // Too late to be heard, but the decoder goes on better from here.
+                continue;
+            }
+            let sound = &mut sound[usize::try_from(decoded_to - at).unwrap_or(0)..];
+            fade(&tail, sound);
+            self.stats.decoded += sound.len() as u64;
+            self.sound.input().extend_from_slice(sound);
+            self.state = State::Playing {
+                decoded_to: end,
+                concealed: 0,
+            };
+            return;
         }
-        let length = self.last_length;
-        let n = i64::try_from(length.samples()).unwrap_or(0);
-        self.decoder.conceal(length, self.sound.input());
-        *decoded_to += n;
-        *starved += n;
-        self.stats.concealed += length.samples() as u64;
-        if *starved > OUTAGE {
+        let mut sound = Vec::new();
+        self.decoder.conceal(CONCEALED, &mut sound);
+        fade(&tail, &mut sound);
+        for (i, sample) in (concealed..).zip(&mut sound) {
+            // The vocoder would go on for ever. Nothing of it is left when the state changes.
+            let left = (OUTAGE - i).clamp(0, OUTAGE - FADE_FROM);
+            *sample *= left as f32 / (OUTAGE - FADE_FROM) as f32;
+        }
+        self.sound.input().extend_from_slice(&sound);
+        self.stats.concealed += sound.len() as u64;
+        let concealed = concealed + samples(CONCEALED);
+        self.state = State::Playing {
+            decoded_to: decoded_to + samples(CONCEALED),
+            concealed,
+        };
+        if concealed >= OUTAGE {
             self.interrupt();
             self.baseline.reset();
             self.settling = SETTLING;
@@ -390,19 +468,33 @@ impl Playout {
         if self.produced < self.pause_until {
             return;
         }
-        let changed = if excess > SHORTEN_FROM {
+        let quiet = self.sound.is_quiet();
+        let changed = if excess > if quiet { QUIET_FROM } else { SHORTEN_FROM } {
             let n = self.sound.shorten(usize::try_from(excess).unwrap_or(0));
             self.stats.shortened += n as u64;
             n
-        } else if excess < -LENGTHEN_FROM {
-            let n = self
-                .sound
-                .lengthen(usize::try_from(2 * -excess).unwrap_or(0));
+        } else if excess < 0 {
+            let short = usize::try_from(-excess).unwrap_or(0).max(PIECE_MIN);
+            let n = self.sound.lengthen(if quiet { short } else { PERIOD_MAX });
             self.stats.lengthened += n as u64;
             n
         } else {
             0
         };
         self.pause_until = self.produced + PAUSE * i64::try_from(changed).unwrap_or(0);
+    }
+}
+
+/// The samples of a frame, to count with.
+fn samples(length: FrameLength) -> i64 {
+    i64::from(length.ms()) * MS
+}
+
+/// From `tail` over to the start of `sound`.
+fn fade(tail: &[f32], sound: &mut [f32]) {
+    let n = tail.len().min(sound.len());
+    for (i, (old, new)) in tail.iter().zip(sound).enumerate() {
+        let share = (i as f32 + 0.5) / n as f32;
+        *new = old + (*new - old) * share;
     }
 }
