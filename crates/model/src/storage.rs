@@ -5,13 +5,17 @@ use crate::{Message, MessageId, Peer, PeerId, Transfer};
 /// One change to the database. The writes of one request are applied together or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Inserts or replaces the record of a peer.
+    /// Inserts or replaces the record of a peer. A record that replaces another never raises
+    /// [`Peer::read_by_us`]: it may be older than a message that has just lowered it.
     Peer(Box<Peer>),
+    /// What a peer has written up to this number was read: raises [`Peer::read_by_us`].
+    Read(PeerId, u64),
     /// Forgets a peer: record, messages and outbox.
     ForgetPeer(PeerId),
     /// Adds a message unless one with its author and id is there, and applies edits, deletions
     /// and reactions to their target. One that is queued is ours: its number raises
-    /// [`Peer::last_seq`].
+    /// [`Peer::last_seq`]. One of a peer that lost its count, and starts again, was not read: it
+    /// lowers [`Peer::read_by_us`] below its number.
     Message(Box<Message>),
     /// The peer acknowledged these messages of ours: they leave the outbox.
     Delivered(PeerId, Vec<MessageId>),

@@ -28,6 +28,9 @@ pub(crate) const TARGET: &str = "SELECT row, kind, text, deleted FROM messages \
      ORDER BY row";
 pub(crate) const DELIVER: &str = "UPDATE messages SET delivery = 1, change = ?1 \
      WHERE id = ?2 AND +conversation = ?3 AND +delivery = 0";
+const READ: &str = "UPDATE peers SET read_by_us = ?2 WHERE n = ?1 AND read_by_us < ?2";
+const UNREAD: &str =
+    "UPDATE peers SET read_by_us = max(?2 - 1, 0) WHERE n = ?1 AND read_by_us >= ?2";
 pub(crate) const FORGET_MESSAGES: &str = "DELETE FROM messages WHERE conversation = ?1";
 
 /// Applies writes within a transaction of the connection.
@@ -68,6 +71,10 @@ impl<'a> Applier<'a> {
                 let n = self.number(&peer.id.0)?;
                 let mut statement = self.connection.prepare_cached(columns::REPLACE_PEER)?;
                 with_peer(n, peer, |params| statement.execute(params))?;
+            }
+            Write::Read(peer, seq) => {
+                let n = self.number(&peer.0)?;
+                self.execute(READ, [n, to_column(*seq)])?;
             }
             Write::ForgetPeer(peer) => self.forget(peer)?,
             Write::Delivered(peer, ids) => self.deliver(peer, ids)?,
@@ -158,6 +165,9 @@ impl<'a> Applier<'a> {
             // Only messages of ours wait for somebody.
             let last_seq = self.last_seqs.entry(conversation).or_default();
             *last_seq = to_column(message.seq).max(*last_seq);
+        }
+        if author == conversation {
+            self.execute(UNREAD, [conversation, to_column(message.seq)])?;
         }
         match &message.body {
             Body::Text { text, .. } => self.index(change, conversation, text)?,

@@ -265,10 +265,12 @@ pub(crate) fn peer(row: &Row<'_>) -> rusqlite::Result<Peer> {
     })
 }
 
-/// Replaces the record of the peer with the number `:n`.
+/// Replaces the record of the peer with the number `:n`, whose read mark it does not raise.
 pub(crate) const REPLACE_PEER: &str = "INSERT OR REPLACE INTO peers VALUES (:n, :name, :relation, \
      :blocked, :verified_at, :impostor, :name_settled, :first_seen, :last_seen, :addresses, \
-     :fast_aes, :last_seq, :read_by_them, :read_by_us, :request_messages)";
+     :fast_aes, :last_seq, :read_by_them, \
+     min(:read_by_us, ifnull((SELECT read_by_us FROM peers WHERE n = :n), :read_by_us)), \
+     :request_messages)";
 
 /// Hands the parameters of [`REPLACE_PEER`] to `execute`.
 pub(crate) fn with_peer<T>(

@@ -180,7 +180,16 @@ impl Disk {
     fn apply(&mut self, me: PeerId, write: &Write) -> Option<Added> {
         match write {
             Write::Peer(peer) => {
-                self.peers.insert(peer.id, Peer::clone(peer));
+                let mut record = Peer::clone(peer);
+                if let Some(known) = self.peers.get(&peer.id) {
+                    record.read_by_us = record.read_by_us.min(known.read_by_us);
+                }
+                self.peers.insert(peer.id, record);
+            }
+            Write::Read(peer, seq) => {
+                if let Some(known) = self.peers.get_mut(peer) {
+                    known.read_by_us = known.read_by_us.max(*seq);
+                }
             }
             Write::ForgetPeer(peer) => {
                 self.peers.remove(peer);
@@ -223,6 +232,12 @@ impl Disk {
             if let Some(record) = self.peers.get_mut(&peer) {
                 record.last_seq = record.last_seq.max(message.seq);
             }
+        }
+        let theirs = self.peers.get_mut(&message.author);
+        if let Some(record) = theirs
+            && message.conversation == ConversationId::Peer(message.author)
+        {
+            record.read_by_us = record.read_by_us.min(message.seq.saturating_sub(1));
         }
         self.messages.insert(key, message.clone());
         self.change += 1;

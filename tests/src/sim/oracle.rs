@@ -338,7 +338,11 @@ impl World {
                     .held
                     .retain(|(at, mark), _| *at != host || !is_theirs(mark));
             }
-            Write::Peer(_) | Write::NewTransfer(_) | Write::Transfer(_) | Write::Setting(..) => {}
+            Write::Peer(_)
+            | Write::Read(..)
+            | Write::NewTransfer(_)
+            | Write::Transfer(_)
+            | Write::Setting(..) => {}
         }
     }
 

@@ -284,7 +284,7 @@ impl Engine {
             session.read = Some(seq);
             self.dirty.insert(peer);
         }
-        self.update(peer);
+        self.note_read(peer);
         self.event(EventKind::ReadUpTo {
             author: peer,
             peer,

@@ -476,6 +476,7 @@ impl Engine {
                 self.note_acked(peer, acked);
             }
             self.update(peer);
+            self.note_read(peer);
             self.write_records(peer, now);
         }
     }
@@ -575,6 +576,16 @@ impl Engine {
         if self.directory.get(&peer).is_some_and(|entry| entry.kept) {
             let acked = Vec::new();
             self.keep(peer, Then::Noted { peer, acked });
+        }
+    }
+
+    /// Writes how far a peer was read: now, or when the disk takes it.
+    fn note_read(&mut self, peer: PeerId) {
+        let known = self.directory.get(&peer).filter(|entry| entry.kept);
+        if let Some(entry) = known.filter(|entry| !entry.forgetting) {
+            let write = Write::Read(peer, entry.record.read_by_us);
+            let acked = Vec::new();
+            self.ledger.add([write], Then::Noted { peer, acked });
         }
     }
 

@@ -524,6 +524,11 @@ impl Node {
                 Write::Peer(peer) => {
                     self.peers.insert(peer.id, *peer);
                 }
+                Write::Read(peer, seq) => {
+                    if let Some(record) = self.peers.get_mut(&peer) {
+                        record.read_by_us = record.read_by_us.max(seq);
+                    }
+                }
                 Write::ForgetPeer(peer) => {
                     self.peers.remove(&peer);
                     let theirs = hallway_model::ConversationId::Peer(peer);

@@ -315,6 +315,41 @@ fn delivered_messages_leave_the_outbox_of_their_peer() {
 }
 
 #[test]
+fn what_a_peer_that_lost_its_count_writes_was_not_read() {
+    let mut store = Store::new();
+    let mark = |store: &Store| store.writer.snapshot().unwrap().peers[0].read_by_us;
+    let mut ann = Peer::new(ANN, WallTime(1));
+    store.put(Write::Peer(Box::new(ann.clone())));
+    for seq in 1..=5 {
+        store.add_new(&theirs(ANN, seq, "before"));
+    }
+    store.put(Write::Read(ANN, 4));
+    store.put(Write::Read(ANN, 3));
+    assert_eq!(mark(&store), 4);
+    // Sent again, or written by us, or above the mark.
+    assert_eq!(store.add(&theirs(ANN, 2, "")), Added::Duplicate);
+    store.add_new(&ours(ANN, 1, "ours"));
+    store.add_new(&theirs(ANN, 6, "next"));
+    assert_eq!(mark(&store), 4);
+
+    let mut after = theirs(ANN, 3, "after");
+    after.id = MessageId([7; 16]);
+    let again = Write::Message(Box::new(after));
+    // A record from before this was known does not bring the mark back, in one group or later.
+    ann.read_by_us = 4;
+    let record = Write::Peer(Box::new(ann));
+    store
+        .writer
+        .commit(&[&[again], std::slice::from_ref(&record)])
+        .unwrap();
+    assert_eq!(mark(&store), 2);
+    store.put(record);
+    assert_eq!(mark(&store), 2);
+    store.put(Write::Read(ANN, 6));
+    assert_eq!(mark(&store), 6);
+}
+
+#[test]
 fn a_read_mark_reads_what_was_delivered() {
     let mut store = Store::new();
     for seq in 1..=3 {
@@ -404,6 +439,7 @@ fn the_snapshot_is_what_was_written() {
     store.put(Write::Setting("status", "busy".into()));
     store.add_new(&ours(BOB, 1, "hi"));
     let change = store.add_new(&theirs(ANN, 1, "hi"));
+    store.put(Write::Read(ANN, full.read_by_us));
     let snapshot = store.reopened().writer.snapshot().unwrap();
     plain.last_seq = 1;
     assert_eq!(
@@ -430,6 +466,7 @@ fn a_forgotten_peer_leaves_nothing_and_no_number_comes_again() {
         for seq in 1..=others {
             store.add_new(&theirs(BOB, seq, "apple 苹果"));
         }
+        store.put(Write::Read(BOB, full_peer(BOB).read_by_us));
         for seq in 1..=forgotten {
             store.add_new(&ours(ANN, seq, "apple 苹果"));
             store.add_new(&react(ANN, &ours(ANN, seq, ""), seq, "👍", true));

@@ -93,12 +93,11 @@ fn the_cursor_of_changes_shows_each_message_as_it_is_now() {
 #[test]
 fn the_list_of_talks_has_the_newest_first_and_counts_what_is_unread() {
     let mut store = Store::new();
-    let mut ann = Peer::new(ANN, WallTime(1));
-    ann.read_by_us = 2;
-    store.put(Write::Peer(Box::new(ann)));
+    store.put(Write::Peer(Box::new(Peer::new(ANN, WallTime(1)))));
     for seq in 1..=5 {
         store.add_new(&theirs(ANN, seq, "from Ann"));
     }
+    store.put(Write::Read(ANN, 2));
     store.add_new(&react(ANN, &theirs(ANN, 1, ""), 6, "👍", true));
     store.add_new(&ours(BOB, 1, "to Bob"));
     let summaries = store.reader.summaries().unwrap();
