@@ -167,6 +167,6 @@ mod tests {
         }
         let ppm = baseline.ppm().unwrap();
         assert!((ppm - 100.0).abs() < 5.0, "{ppm}");
-        assert!(baseline.points.len() <= POINTS && baseline.steps.len() <= STEPS as usize);
+        assert!(baseline.points.len() <= POINTS && baseline.steps.len() <= 20);
     }
 }

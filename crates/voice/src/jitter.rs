@@ -18,7 +18,8 @@ const FRAMES_START: usize = 50;
 /// Samples of delay at the start of a call: one frame and a bit.
 const START: i64 = 15 * SAMPLE_RATE as i64 / 1000;
 
-/// Samples of delay that are worth one frame in a hundred.
+/// Samples of delay that are worth one frame in a hundred: less, and simulated calls with jitter and
+/// loss lose a tenth in PESQ; more, and they wait longer for nothing.
 const WORTH: i64 = 60 * SAMPLE_RATE as i64 / 1000;
 
 /// Samples of delay, or their worth in frames, that must be gained before less is held back, unless

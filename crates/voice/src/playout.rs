@@ -60,8 +60,9 @@ const STALL_BEHIND: i64 = 30 * MS;
 /// What it held back comes within so long.
 const STALL_BURST: Duration = Duration::from_millis(5);
 
-/// The end of a stall, in samples, is not waited for: so much in a row is concealed well, and once a
-/// second or less, while the delay would be there all the time.
+/// The end of a stall, in samples, is not waited for: so much in a row is concealed, once in each
+/// stall, while the delay would be there all the time. 80 ms of stall every 2 s then cost 56 ms of
+/// delay and not 80, in simulation, at a PESQ of about 4.
 const FORGIVEN: i64 = 25 * MS;
 
 /// How a [`Playout`] is made.
@@ -112,7 +113,7 @@ pub struct Stats {
     /// Interruptions: times that the stream had to start anew.
     pub restarts: u64,
     /// By how many millionths our sound card is faster than the sender's, once that is known.
-    pub drift_ppm: Option<f32>,
+    pub drift_ppm: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -253,7 +254,7 @@ impl Playout {
         Stats {
             delay_ms: delay.map_or(0.0, |(delay, base)| ms(delay - base)),
             target_ms: ms(self.held_back()),
-            drift_ppm: self.baseline.ppm().map(|ppm| ppm as f32),
+            drift_ppm: self.baseline.ppm(),
             ..self.stats
         }
     }
