@@ -155,6 +155,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         decision: Option<Decision>,
     },
+    #[command(about = help::DEVICES, after_help = help::DEVICES_AFTER)]
+    Devices(DevicesArgs),
     #[command(about = help::DOCTOR)]
     Doctor {
         #[arg(help = help::PEER)]
@@ -254,6 +256,16 @@ pub(crate) struct UpArgs {
     pub(crate) key_store: Option<KeyStoreArg>,
     #[arg(long, value_name = "FILE", help = help::PASSPHRASE_FILE)]
     pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevicesArgs {
+    #[arg(long, value_name = "NAME", help = help::DEVICES_INPUT)]
+    pub(crate) input: Option<String>,
+    #[arg(long, value_name = "NAME", help = help::DEVICES_OUTPUT)]
+    pub(crate) output: Option<String>,
+    #[arg(long, help = help::DEVICES_TEST)]
+    pub(crate) test: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use hallway_model::{
 };
 use std::fmt::Display;
 use std::path::Path;
+use std::time::Duration;
 
 /// What `--help` says.
 pub(crate) mod help {
@@ -220,6 +221,17 @@ Examples:
     pub(crate) const REQUESTS_ACCEPT: &str = "Take them as a contact";
     pub(crate) const REQUESTS_DECLINE: &str = "Remove them and what they wrote";
 
+    pub(crate) const DEVICES: &str = "List microphones and speakers, choose, and try them out";
+    pub(crate) const DEVICES_AFTER: &str = "\
+Calls use the devices marked *, also after a restart.
+
+Examples:
+  hallway devices --input yeti       a part of the name is enough
+  hallway devices --output default   whatever the system uses, also when that changes
+  hallway devices --test             say something, and hear it";
+    pub(crate) const DEVICES_INPUT: &str = "Use this microphone; `default` follows the system's";
+    pub(crate) const DEVICES_OUTPUT: &str = "Use this speaker; `default` follows the system's";
+    pub(crate) const DEVICES_TEST: &str = "Record a sentence and play it back";
     pub(crate) const DOCTOR: &str =
         "Find out what is wrong with this network, or the way to a peer";
     pub(crate) const ECHO: &str = "Run a test contact that answers what it is sent";
@@ -531,8 +543,29 @@ pub(crate) fn keys_moved(store: impl Display) -> String {
     format!("the keys are kept in this way now: {store}")
 }
 
+pub(crate) const MICROPHONES: &str = "Microphones";
+pub(crate) const SPEAKERS: &str = "Speakers";
+pub(crate) const DEVICE_DEFAULT: &str = "default";
+pub(crate) const DEVICE_HEADPHONES: &str = "headphones";
+pub(crate) const DEVICE_CHOSEN: &str = "chosen";
+pub(crate) const TRY_LISTEN: &str = "And now listen:";
+pub(crate) const TRY_SILENT: &str = "Nothing was heard: is the microphone muted, or another one \
+                                     meant? `hallway devices` lists them";
+
+pub(crate) fn devices_problem(problem: impl Display) -> String {
+    format!("Calls are not as they should be: {problem}")
+}
+
+pub(crate) fn try_speak(length: Duration) -> String {
+    format!("Say something, for {} seconds:", length.as_secs())
+}
+
+pub(crate) fn try_heard(loudest_dbfs: f32) -> String {
+    format!("The microphone heard up to {loudest_dbfs:.0} dB. Did you hear it, too?")
+}
+
 pub(crate) fn try_echo(name: &str) -> String {
-    format!("Write to it: `hallway send {name} hello`")
+    format!("Write to it: `hallway send {name} hello`, or call it: `hallway call {name}`")
 }
 
 pub(crate) fn bad_log(levels: &str, error: impl Display) -> String {

@@ -1,11 +1,14 @@
 //! Why somebody is not seen: looks at this host, its network and its peers, in the order in which
 //! a message would meet them, and says what to do and whose side it is on.
 
+use crate::audio::{Devices, Preferences, Source};
+use crate::config::Config;
 use crate::handle::Handle;
 use crate::home::{Home, HomeError};
 use crate::links::{Interface, Kind, Snapshot, scoped};
 use hallway_model::{
-    Answer, Check, Command, Outcome, PORT_DEFAULT, PeerView, Presence, Report, StatusView,
+    Answer, Check, Command, Outcome, PORT_DEFAULT, PeerView, Presence, Report, SoundDirection,
+    StatusView,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -74,7 +77,48 @@ pub async fn run(home: &Home, node: Option<&Handle>, peer: Option<&PeerView>) ->
             .filter(|p| peer.is_none_or(|wanted| wanted.id == p.id));
         checks.extend(examined.filter_map(check_clock));
     }
+    let devices = match node {
+        Some(node) => Some(node.devices().clone()),
+        None => Config::load(home).ok().map(|config| {
+            let preferences = Preferences::new(&config, None, None);
+            Devices::new(Source::Devices(preferences), home.devices())
+        }),
+    };
+    if let Some(devices) = devices {
+        checks.push(check_audio(devices).await);
+    }
     Report { checks }
+}
+
+/// Whether calls have a microphone and a speaker.
+async fn check_audio(devices: Devices) -> Check {
+    let listing = tokio::task::spawn_blocking(move || devices.list());
+    let Ok(Ok(view)) = timeout(ANSWER_WITHIN * 2, listing).await else {
+        return warn(
+            "audio",
+            "the sound server does not answer".into(),
+            "start it again: `systemctl --user restart pipewire pipewire-pulse wireplumber`, or \
+             `pulseaudio --kill`; until then calls have no sound",
+        );
+    };
+    if let Some(problem) = view.problem {
+        return warn(
+            "audio",
+            problem,
+            "`hallway devices` lists and chooses sound devices; without a microphone a call only \
+             listens, without any device it still rings",
+        );
+    }
+    let chosen = |direction| {
+        let mut chosen = view.devices.iter().filter(|device| device.chosen);
+        let device = chosen.find(|device| device.direction == direction);
+        device.map_or("none", |device| device.name.as_str())
+    };
+    let (input, output) = (
+        chosen(SoundDirection::Input),
+        chosen(SoundDirection::Output),
+    );
+    ok("audio", format!("microphone {input}, speaker {output}"))
 }
 
 async fn ask(node: &Handle) -> (Option<StatusView>, Vec<PeerView>) {

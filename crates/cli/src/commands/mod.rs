@@ -2,6 +2,7 @@
 
 mod about;
 mod calls;
+mod devices;
 mod docs;
 mod doctor;
 mod echo;
@@ -70,6 +71,7 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         Command::Unblock { peer } => trust::unblock(&cx, &peer).await,
         Command::Forget { peer, yes } => trust::forget(&cx, &peer, yes).await,
         Command::Requests { decision } => trust::requests(&cx, decision).await,
+        Command::Devices(args) => devices::devices(&cx, args).await,
         Command::Doctor { peer } => doctor::doctor(&cx, peer).await,
         Command::Echo(args) => echo::echo(&cx, args).await,
         Command::Export => history::export(&cx).await,
