@@ -10,7 +10,7 @@ use hallway_proto::frame::{CallStanding, EndReason, Frame, Offer, Ringing};
 use hallway_proto::io::{Input, Output};
 use hallway_proto::limits::{
     CALL_LOST_AFTER, CALL_REACH_WITHIN, CALLS_MAX, CALLS_REMEMBERED, PING_AFTER_ACTIVE,
-    PING_AFTER_IDLE, RING_FOR, RING_GRACE, RING_HEARD_WITHIN,
+    PING_AFTER_IDLE, RECORDS_WAITING_MAX, RING_FOR, RING_GRACE, RING_HEARD_WITHIN,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,9 +32,13 @@ fn offer(id: u8) -> Offer {
 /// The last that was said about media of a call: muted and held.
 fn set_last(party: &Party, at: At, id: CallId) -> Option<(bool, bool)> {
     let said = party.nodes[at].media.iter().rev();
-    let mut said = said.filter_map(|output| match output {
-        Output::SetMedia { call, muted, held } if *call == id => Some((*muted, *held)),
-        _ => None,
+    let mut said = said.filter_map(|output| {
+        if let Output::SetMedia { call, muted, held } = output
+            && *call == id
+        {
+            return Some((*muted, *held));
+        }
+        None
     });
     said.next()
 }
@@ -504,7 +508,7 @@ fn a_call_that_is_over_never_begins_again() {
     // Of a call that never was there is nothing to say either.
     let heard = eve.say(&mut party, &[Frame::Accept(offer(2))]);
     let none = Frame::CallEnd(offer(2).call, EndReason::NoSuchCall);
-    assert_eq!(heard, [none.clone()]);
+    assert_eq!(heard, std::slice::from_ref(&none));
     assert_eq!(eve.say(&mut party, &[none]), [], "an end is not answered");
 }
 
@@ -703,6 +707,21 @@ fn a_record_waits_for_the_disk() {
         );
     }
     assert_eq!(party.nodes[ANN].settings["calls"], "");
+}
+
+#[test]
+fn so_many_records_wait_for_the_disk_and_no_more() {
+    for calls in [RECORDS_WAITING_MAX, RECORDS_WAITING_MAX + 1] {
+        let mut party = Party::of_friends(2);
+        party.nodes[ANN].disk_full = true;
+        for _ in 0..calls {
+            party.call(ANN, BO);
+            party.hang_up(ANN);
+        }
+        party.nodes[ANN].disk_full = false;
+        party.pass(secs(15));
+        assert_eq!(party.records(ANN).len(), RECORDS_WAITING_MAX, "of {calls}");
+    }
 }
 
 #[test]

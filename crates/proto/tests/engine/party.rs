@@ -421,9 +421,12 @@ impl Party {
     /// Why a node said that its calls ended.
     pub(crate) fn ends(&self, at: At) -> Vec<CallEnd> {
         let events = self.nodes[at].events.iter();
-        let end = |event: &EventKind| match event {
-            EventKind::Call { call } => call.end,
-            _ => None,
+        let end = |event: &EventKind| {
+            if let EventKind::Call { call } = event {
+                call.end
+            } else {
+                None
+            }
         };
         events.filter_map(end).collect()
     }

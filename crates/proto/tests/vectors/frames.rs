@@ -3,12 +3,14 @@
 use crate::hold;
 use crate::reference::{self, Fields, Item, bytes, text, unsigned};
 use hallway_model::{
-    Body, CallEnd, CallId, CallOutcome, CallRecord, ConversationId, Delivery, Message, MessageId, Name, PeerId, Reaction, Status, TextError,
-    WallTime,
+    Body, CallEnd, CallId, CallOutcome, CallRecord, ConversationId, Delivery, Message, MessageId,
+    Name, PeerId, Reaction, Status, TextError, WallTime,
 };
 use hallway_proto::call::MediaKey;
 use hallway_proto::cbor::CborError;
-use hallway_proto::frame::{Bye, CallStanding, EndReason, Envelope, Offer, Ringing, Frame, FrameError, Hold, Profile};
+use hallway_proto::frame::{
+    Bye, CallStanding, EndReason, Envelope, Frame, FrameError, Hold, Offer, Profile, Ringing,
+};
 use serde_json::{Value, json};
 
 const AUTHOR: PeerId = PeerId([1; 32]);
@@ -199,15 +201,50 @@ fn frames() -> Vec<(&'static str, u8, Fields, Frame)> {
             standing_fields([true, true, true, true]),
             standing([true, true, true, true]),
         ),
-        ("call end: hung up", 16, end_fields(1), ended(CallEnd::HungUp)),
-        ("call end: declined", 16, end_fields(2), ended(CallEnd::Declined)),
+        (
+            "call end: hung up",
+            16,
+            end_fields(1),
+            ended(CallEnd::HungUp),
+        ),
+        (
+            "call end: declined",
+            16,
+            end_fields(2),
+            ended(CallEnd::Declined),
+        ),
         ("call end: busy", 16, end_fields(3), ended(CallEnd::Busy)),
-        ("call end: cancelled", 16, end_fields(4), ended(CallEnd::Cancelled)),
-        ("call end: unanswered", 16, end_fields(5), ended(CallEnd::Unanswered)),
+        (
+            "call end: cancelled",
+            16,
+            end_fields(4),
+            ended(CallEnd::Cancelled),
+        ),
+        (
+            "call end: unanswered",
+            16,
+            end_fields(5),
+            ended(CallEnd::Unanswered),
+        ),
         ("call end: lost", 16, end_fields(6), ended(CallEnd::Lost)),
-        ("call end: failed", 16, end_fields(7), ended(CallEnd::Failed)),
-        ("call end: stopping", 16, end_fields(8), ended(CallEnd::Stopped)),
-        ("call end: merged", 16, end_fields(9), ended(CallEnd::Merged)),
+        (
+            "call end: failed",
+            16,
+            end_fields(7),
+            ended(CallEnd::Failed),
+        ),
+        (
+            "call end: stopping",
+            16,
+            end_fields(8),
+            ended(CallEnd::Stopped),
+        ),
+        (
+            "call end: merged",
+            16,
+            end_fields(9),
+            ended(CallEnd::Merged),
+        ),
         (
             "call end: no such call",
             16,
