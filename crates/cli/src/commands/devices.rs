@@ -10,6 +10,7 @@ use hallway_model::{DeviceView, DevicesView, SoundDirection};
 use hallway_node::Trial;
 use hallway_node::audio::{Devices, Preferences, Source};
 use hallway_node::config::Config;
+use hallway_node::home::Home;
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub(super) async fn devices(cx: &Context<'_>, args: DevicesArgs) -> Result {
         // The devices are there without a node, too.
         Err(ClientError::NotRunning { .. }) => {
             let devices = without_node(cx)?;
+            if chosen {
+                // The first command of all may be this one.
+                Home::create(cx.home.as_deref()).map_err(anyhow::Error::from)?;
+            }
             let work = move || {
                 if chosen {
                     devices.choose(request.input.as_deref(), request.output.as_deref())?;

@@ -3,7 +3,7 @@
 use crate::run::{Home, assert_said};
 
 /// Every command the program has.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "up",
     "open",
     "stop",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 30] = [
     "unblock",
     "forget",
     "requests",
+    "devices",
     "doctor",
     "echo",
     "export",
@@ -73,6 +74,7 @@ fn help_shows_commands_exit_codes_and_examples() {
       unblock      Undo a block
       forget       Remove a peer and everything you wrote with them
       requests     List strangers who wrote, and decide
+      devices      List microphones and speakers, choose, and try them out
       doctor       Find out what is wrong with this network, or the way to a peer
       echo         Run a test contact that answers what it is sent
       export       Print everything as JSON Lines, to keep or to move
@@ -125,6 +127,9 @@ fn help_of_up() {
     Options:
           --name <NAME>             The name others see; it is kept for the next time
           --no-web                  Serve no page for a browser on this computer
+          --input <NAME>            The microphone of calls for this run: its name, or a part of it; see
+                                    `hallway devices`
+          --output <NAME>           The speaker of calls for this run
           --port <P>                TCP and UDP port; 0 for any. Without this: 42550, or another when
                                     that is taken
           --no-mdns                 Neither announce this node nor look for others
