@@ -82,9 +82,10 @@ impl Link {
     }
 
     /// How long silence may last: for ever while nothing is due from the other side.
-    pub(super) fn expect_silence(&self, silence: bool) -> io::Result<()> {
+    pub(super) fn expect_silence(&self, silence: bool) -> Result<(), LinkError> {
         self.stream
-            .set_read_timeout(Some(SILENCE_MAX).filter(|_| !silence))
+            .set_read_timeout(Some(SILENCE_MAX).filter(|_| !silence))?;
+        Ok(())
     }
 
     /// Seals a message; it leaves with the next [`Link::flush`].
