@@ -5,6 +5,7 @@ use crate::audio::Devices;
 use crate::calls::{Calls, Report};
 use crate::clock::Clock;
 use crate::connection::Connection;
+use crate::desktop::Desktop;
 use crate::dial::{self, Reached};
 use crate::discovery::{Discovery, Found};
 use crate::disk::Disk;
@@ -69,6 +70,7 @@ pub(crate) struct Driver {
     pub(crate) answers: HashMap<CommandId, oneshot::Sender<Result<Answer, Refusal>>>,
     pub(crate) calls: Calls,
     pub(crate) devices: Devices,
+    pub(crate) desktop: Desktop,
     pub(crate) last_id: u64,
     pub(crate) trouble: BTreeMap<&'static str, String>,
 }
@@ -320,6 +322,10 @@ impl Driver {
                 Output::StopMedia(call) => self.calls.stop(call),
                 Output::Files(order) => self.files.handle(order),
                 Output::Event(kind) => {
+                    if let EventKind::Call { call } = &kind {
+                        let name = || self.engine.name_of(&call.peer);
+                        self.desktop.handle_call(call, name);
+                    }
                     // In a flood of strangers our contacts come first.
                     if let (EventKind::Peer { peer }, Some(discovery)) = (&kind, &mut *discovery)
                         && peer.contact

@@ -245,6 +245,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         answers: HashMap::new(),
         calls,
         devices: devices.clone(),
+        desktop: crate::desktop::Desktop::default(),
         last_id: 0,
         trouble: BTreeMap::new(),
     };

@@ -265,6 +265,12 @@ impl Engine {
         self.directory.len()
     }
 
+    /// What a peer is called here: by its name, or else by its tag.
+    pub fn name_of(&self, peer: &PeerId) -> String {
+        let entry = self.directory.get(peer);
+        entry.map_or_else(|| format!("~{}", peer.tag()), Entry::name)
+    }
+
     /// Our name now.
     pub fn name(&self) -> &Name {
         &self.name
