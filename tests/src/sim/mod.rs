@@ -5,6 +5,7 @@
 //! milliseconds and a seed always gives the same run. An oracle looks on: a promise broken at any
 //! step ends the run, and [`explore`] prints the seed and the command that replays it.
 
+mod calls;
 mod disk;
 mod network;
 mod oracle;
@@ -15,7 +16,7 @@ mod world;
 
 pub use network::{Chop, Weather};
 pub use oracle::Mark;
-pub use swarm::swarm;
+pub use swarm::{swarm, swarm_with_calls};
 pub use world::{Crash, Host, Options, World};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

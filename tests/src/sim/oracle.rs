@@ -431,8 +431,8 @@ impl World {
             EventKind::Request { .. }
             | EventKind::NameCollision { .. }
             | EventKind::Notice { .. } => self.oracle.notices.push((host, kind)),
+            EventKind::Call { call } => self.witness_call(host, call),
             EventKind::Transfer { .. }
-            | EventKind::Call { .. }
             | EventKind::CallLevels { .. }
             | EventKind::ReadUpTo { .. }
             | EventKind::Typing { .. }

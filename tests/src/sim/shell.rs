@@ -405,11 +405,12 @@ impl World {
                 self.announce_now(host);
             }
             Output::Doubt(peer) => self.doubt(host, peer),
-            Output::Files(_)
-            | Output::StartMedia { .. }
-            | Output::MediaCandidates(..)
-            | Output::SetMedia { .. }
-            | Output::StopMedia(_) => {}
+            Output::StartMedia { call, plan } => self.start_sound(host, call, *plan),
+            Output::MediaCandidates(call, _) | Output::SetMedia { call, .. } => {
+                self.check_sound(host, call);
+            }
+            Output::StopMedia(call) => self.stop_sound(host, call),
+            Output::Files(_) => {}
             // Every announcement is told of here.
             Output::Left(_) => {}
         }

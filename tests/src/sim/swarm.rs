@@ -56,6 +56,16 @@ const FAULTS: [Fault; 20] = [
 
 /// One random life of a few hosts, with the state of the art of bad luck.
 pub fn swarm(world: &mut World) {
+    live(world, false);
+}
+
+/// One such life in which people also call each other.
+pub fn swarm_with_calls(world: &mut World) {
+    live(world, true);
+    world.check_records();
+}
+
+fn live(world: &mut World, calls: bool) {
     let number = world.pick(&[2, 2, 2, 3, 4]);
     let hosts = world.hosts(number);
     let mut all_met = true;
@@ -93,7 +103,9 @@ pub fn swarm(world: &mut World) {
         world.later(delay, move |world| start_again(world, host));
     }
     for _ in 0..world.range(10..50) {
-        if !faults.is_empty() && world.chance(350_000) {
+        if calls && world.chance(400_000) {
+            telephone(world, &hosts);
+        } else if !faults.is_empty() && world.chance(350_000) {
             let fault = world.pick(&faults);
             strike(world, fault, &hosts);
         } else {
@@ -173,6 +185,35 @@ fn act(world: &mut World, hosts: &[Host]) {
         }
         _ => {
             world.say(from, to);
+        }
+    }
+}
+
+/// What people do on the telephone.
+fn telephone(world: &mut World, hosts: &[Host]) {
+    let (one, other) = two(world, hosts);
+    let (call, on) = (None, world.chance(500_000));
+    match world.range(0..10) {
+        0..3 => {
+            world.call(one, other);
+        }
+        3 => {
+            world.call(one, other);
+            world.call(other, one);
+        }
+        4..7 => {
+            for host in hosts {
+                world.command(*host, Command::Answer(None));
+            }
+        }
+        7 => {
+            world.command(one, Command::Mute { call, on });
+        }
+        8 => {
+            world.command(one, Command::Hold { call, on });
+        }
+        _ => {
+            world.command(one, Command::HangUp(None));
         }
     }
 }

@@ -55,6 +55,7 @@ pub struct World {
     pub(super) streams: BTreeMap<u64, Stream>,
     /// Directions in which nothing passes.
     pub(super) cuts: BTreeSet<(Host, Host)>,
+    pub(super) telephony: super::calls::Telephony,
     pub(super) oracle: Oracle,
     /// How the network behaves now.
     pub weather: Weather,
@@ -163,6 +164,7 @@ impl World {
             machines: Vec::new(),
             streams: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            telephony: super::calls::Telephony::default(),
             oracle: Oracle::default(),
             weather: Weather::default(),
             commit_us: COMMIT_US,
@@ -584,6 +586,7 @@ impl World {
         let finish_commit = !power || self.chance(500_000);
         self.hang_up_all(host, power);
         self.oracle.crashed(host);
+        self.telephony.crashed(host);
         if finish_commit {
             // What had left for the disk may still get there.
             self.end_commit(host);
