@@ -29,9 +29,10 @@ pub(super) async fn choose(
 }
 
 fn problem_of(error: &AudioError) -> ProblemView {
-    let problem = match error {
-        AudioError::Ambiguous { .. } => Problem::AmbiguousName,
-        _ => Problem::BadValue,
+    let problem = if matches!(error, AudioError::Ambiguous { .. }) {
+        Problem::AmbiguousName
+    } else {
+        Problem::BadValue
     };
     ProblemView::refused(&Refusal::new(problem, error.to_string()))
 }

@@ -180,7 +180,7 @@ impl Failed {
 /// The sound devices of this computer.
 pub(crate) fn system() -> Box<dyn Host> {
     #[cfg(feature = "audio")]
-    return Box::new(system::System::default());
+    return Box::new(system::System);
     #[cfg(not(feature = "audio"))]
     return Box::new(Without);
 }

@@ -65,6 +65,8 @@ impl Host for Parrot {
         _: Failed,
     ) -> Result<Opened, AudioError> {
         let said = self.0.clone();
+        // What one caller said is not for the next.
+        lock(&said).clear();
         ticking("parrot-out", move || {
             let mut said = lock(&said);
             // Nobody listens: the oldest is forgotten.

@@ -1,5 +1,9 @@
 //! The sound devices of this computer, through cpal: by a sound server where one runs (PulseAudio,
 //! or PipeWire in its place), else from the cards through ALSA.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "cpal's enums may grow without being told"
+)]
 
 use crate::audio::ring::{CaptureEnd, PlaybackEnd};
 use crate::audio::{AudioError, Failed, Host, Opened, is_headphones};

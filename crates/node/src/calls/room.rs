@@ -34,7 +34,7 @@ enum Ear {
     /// Nothing is known yet.
     Unknown,
     None(AudioError),
-    Open(Microphone, Converter),
+    Open(Microphone, Box<Converter>),
 }
 
 enum Mouth {
@@ -45,7 +45,7 @@ enum Mouth {
         discard_at: Instant,
         why: AudioError,
     },
-    Open(Speaker, Converter),
+    Open(Speaker, Box<Converter>),
 }
 
 /// Which devices there are, once that is known of both.
@@ -228,10 +228,12 @@ impl Room {
     }
 }
 
-fn converter(from: u32, to: u32) -> Result<Converter, AudioError> {
+fn converter(from: u32, to: u32) -> Result<Box<Converter>, AudioError> {
     let mono = |sample_rate| Format {
         sample_rate,
         channels: 1,
     };
-    Converter::new(mono(from), mono(to)).map_err(|error| AudioError::System(error.to_string()))
+    Converter::new(mono(from), mono(to))
+        .map(Box::new)
+        .map_err(|error| AudioError::System(error.to_string()))
 }
