@@ -289,10 +289,16 @@ mod tests {
         }
 
         fn report(&mut self, is_it: impl Fn(&Input) -> bool) {
-            loop {
+            self.reports_all(&[&is_it]);
+        }
+
+        /// Waits until each of these was told, in whatever order.
+        fn reports_all(&mut self, awaited: &[&dyn Fn(&Input) -> bool]) {
+            let mut awaited = awaited.to_vec();
+            while !awaited.is_empty() {
                 match self.reports.blocking_recv().unwrap() {
-                    Report::Input(input) if is_it(&input) => return,
-                    Report::Input(_) | Report::Event(_) => {}
+                    Report::Input(input) => awaited.retain(|is_it| !is_it(&input)),
+                    Report::Event(_) => {}
                 }
             }
         }
@@ -351,8 +357,8 @@ mod tests {
                     }
                 )
             };
-            side.report(both);
-            side.report(|input| matches!(input, Input::MediaHeard(CALL)));
+            let heard = |input: &Input| matches!(input, Input::MediaHeard(CALL));
+            side.reports_all(&[&both, &heard]);
         }
         ann.hears(Some(700.0));
         bo.hears(Some(400.0));
@@ -385,11 +391,10 @@ mod tests {
                 }
             )
         };
-        bo.report(neither);
-        for side in [&mut ann, &mut bo] {
-            side.report(|input| matches!(input, Input::MediaHeard(CALL)));
-            side.report(|input| matches!(input, Input::MediaStats(CALL, _)));
-        }
+        let heard = |input: &Input| matches!(input, Input::MediaHeard(CALL));
+        let measured = |input: &Input| matches!(input, Input::MediaStats(CALL, _));
+        bo.reports_all(&[&neither, &heard, &measured]);
+        ann.reports_all(&[&heard, &measured]);
     }
 
     #[test]
