@@ -76,7 +76,7 @@ impl EchoCanceller {
     /// A canceller that knows nothing of the room yet.
     pub fn new() -> Self {
         Self {
-            render: RenderQueue::default(),
+            render: RenderQueue::new(),
             filter: Filter::new(),
             suppressor: Suppressor::new(),
             presence: Presence::default(),
@@ -185,7 +185,6 @@ impl Presence {
 }
 
 /// Pairs what is played with what is captured, in spite of bursts and of two clocks.
-#[derive(Default)]
 struct RenderQueue {
     samples: VecDeque<f32>,
     /// Fewest samples left over, and blocks taken, since the last look.
@@ -199,7 +198,16 @@ impl RenderQueue {
     /// Samples held in hand: 1 ms.
     const LEFT: usize = 48;
 
+    fn new() -> Self {
+        Self {
+            samples: VecDeque::with_capacity(RENDER_QUEUE_MAX + Self::LEFT),
+            left_min: 0,
+            blocks: 0,
+        }
+    }
+
     fn push(&mut self, samples: &[f32]) {
+        let samples = &samples[samples.len().saturating_sub(RENDER_QUEUE_MAX)..];
         // One sample that is no number would never leave the filter again.
         let repaired = samples.iter().map(|&x| {
             if x.is_finite() {
@@ -208,10 +216,10 @@ impl RenderQueue {
                 0.0
             }
         });
+        // The oldest make room before the newest come, so that the queue never grows.
+        let excess = (self.samples.len() + samples.len()).saturating_sub(RENDER_QUEUE_MAX);
+        self.samples.drain(..excess.min(self.samples.len()));
         self.samples.extend(repaired);
-        if self.samples.len() > RENDER_QUEUE_MAX {
-            self.samples.drain(..self.samples.len() - RENDER_QUEUE_MAX);
-        }
     }
 
     fn pop(&mut self, block: &mut [f32]) {
@@ -479,5 +487,76 @@ impl Suppressor {
             self.gains[k] = gain.max(least).max(0.003);
         }
         self.shaper.shape(&self.gains, block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(value: f32) -> Vec<f32> {
+        vec![value; BLOCK]
+    }
+
+    #[test]
+    fn the_newest_of_too_much_that_is_played_waits() {
+        let mut queue = RenderQueue::new();
+        let capacity = queue.samples.capacity();
+        queue.push(&vec![0.1; RENDER_QUEUE_MAX]);
+        assert_eq!(queue.samples.len(), RENDER_QUEUE_MAX);
+        queue.push(&[0.2]);
+        assert_eq!(queue.samples.len(), RENDER_QUEUE_MAX);
+        assert_eq!(queue.samples.back(), Some(&0.2));
+        queue.push(&vec![0.3; RENDER_QUEUE_MAX + 1]);
+        assert!(queue.samples.iter().all(|&x| x == 0.3));
+        assert_eq!(queue.samples.len(), RENDER_QUEUE_MAX);
+        assert_eq!(queue.samples.capacity(), capacity);
+    }
+
+    #[test]
+    fn what_is_left_over_time_and_again_is_dropped() {
+        let mut queue = RenderQueue::new();
+        queue.push(&vec![0.1; 4 * BLOCK]);
+        let mut popped = block(0.0);
+        for _ in 0..2 * RenderQueue::LOOK_BLOCKS {
+            queue.push(&block(0.1));
+            queue.pop(&mut popped);
+        }
+        assert_eq!(queue.samples.len(), RenderQueue::LEFT);
+    }
+
+    #[test]
+    fn what_is_played_can_be_anything() {
+        let mut canceller = EchoCanceller::new();
+        for i in 0..600u32 {
+            let sample = match i % 5 {
+                0 => f32::NAN,
+                1 => f32::INFINITY,
+                2 => f32::MAX,
+                3 => f32::MIN_POSITIVE / 2.0,
+                _ => 0.5,
+            };
+            canceller.handle_render(&vec![sample; 1 + (i as usize * 37) % 700]);
+            let mut captured = block(if i % 2 == 0 { 0.5 } else { -0.5 });
+            canceller.process(&mut captured);
+            assert!(captured.iter().all(|x| x.is_finite()), "block {i}");
+        }
+    }
+
+    #[test]
+    fn silence_stays_silence_while_something_is_played() {
+        let mut canceller = EchoCanceller::new();
+        for _ in 0..600 {
+            canceller.handle_render(&block(0.5));
+            let mut captured = block(0.0);
+            canceller.process(&mut captured);
+            assert_eq!(captured, block(0.0));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "whole blocks")]
+    fn a_part_of_a_block_is_a_bug() {
+        EchoCanceller::new().process(&mut [0.0; BLOCK + 1]);
     }
 }

@@ -2,17 +2,28 @@
 
 use crate::gain::Limiter;
 
+/// Samples that can be mixed at once without new memory: 100 ms, more than a device asks for.
+const CAPACITY: usize = crate::SAMPLE_RATE as usize / 10;
+
 /// Adds up what several peers say. One peer alone passes bit for bit.
-#[derive(Default)]
 pub struct Mixer {
     sum: Vec<f32>,
     limiter: Limiter,
 }
 
+impl Default for Mixer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Mixer {
     /// A mixer that has mixed nothing.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            sum: Vec::with_capacity(CAPACITY),
+            limiter: Limiter::default(),
+        }
     }
 
     /// Begins the next `count` samples, silent so far.

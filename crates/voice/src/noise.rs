@@ -166,3 +166,54 @@ fn exponential_integral(v: f32) -> f32 {
         10f32.powf(-0.52 * v - 0.26)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four seconds of white noise up to this height.
+    fn noise(height: f32) -> Vec<f32> {
+        let mut dice = 1u32;
+        (0..4 * crate::SAMPLE_RATE as usize)
+            .map(|_| {
+                dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                #[allow(clippy::cast_precision_loss, reason = "any value will do")]
+                let value = (dice >> 8) as f32 / 8_388_608.0 - 1.0;
+                height * value
+            })
+            .collect()
+    }
+
+    #[test]
+    fn inaudible_noise_is_left_alone() {
+        let mut samples = noise(0.001);
+        let before = samples.clone();
+        NoiseSuppressor::new().process(&mut samples);
+        assert_eq!(samples, before);
+    }
+
+    #[test]
+    fn noise_is_measured() {
+        let mut suppressor = NoiseSuppressor::new();
+        suppressor.process(&mut noise(0.03));
+        // White noise has a third of the power of its height.
+        let actual = crate::level::dbfs(0.03 * 0.03 / 3.0);
+        let measured = suppressor.noise_dbfs();
+        assert!((measured - actual).abs() < 4.0, "{measured} for {actual}");
+    }
+
+    #[test]
+    fn silence_stays_silence_after_noise() {
+        let mut suppressor = NoiseSuppressor::new();
+        suppressor.process(&mut noise(0.03));
+        let mut silence = vec![0.0; 20 * BLOCK];
+        suppressor.process(&mut silence);
+        assert!(silence[4 * BLOCK..].iter().all(|x| x.abs() < 1e-6));
+    }
+
+    #[test]
+    #[should_panic(expected = "whole blocks")]
+    fn a_part_of_a_block_is_a_bug() {
+        NoiseSuppressor::new().process(&mut [0.0; BLOCK - 1]);
+    }
+}

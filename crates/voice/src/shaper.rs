@@ -178,3 +178,62 @@ impl Shaper {
         self.fourier.forward(&mut self.samples, &mut self.filter);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FFT: usize = 2 * BLOCK;
+    const BINS: usize = FFT / 2 + 1;
+
+    /// What comes out for a click at the start of the second of four blocks.
+    fn click(gains: &[f32]) -> Vec<f32> {
+        let mut shaper = Shaper::new(FFT);
+        let mut out = Vec::new();
+        for i in 0..4 {
+            let mut block = vec![0.0; BLOCK];
+            if i == 1 {
+                block[0] = 1.0;
+            }
+            shaper.push(&block);
+            shaper.shape(gains, &mut block);
+            out.extend(block);
+        }
+        out
+    }
+
+    #[test]
+    fn gains_of_one_pass_bit_for_bit() {
+        let out = click(&[1.0; BINS]);
+        assert_eq!(out[BLOCK], 1.0);
+        assert_eq!(out.iter().filter(|x| **x != 0.0).count(), 1);
+    }
+
+    #[test]
+    fn a_click_is_answered_at_once_and_never_before() {
+        #[allow(clippy::cast_precision_loss, reason = "some hundreds")]
+        let gains: Vec<f32> = (0..BINS).map(|k| 1.0 / (1.0 + k as f32 / 40.0)).collect();
+        let out = click(&gains);
+        assert!(out[..BLOCK].iter().all(|x| x.abs() < 1e-5));
+        let loudest = out.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        assert_eq!(out[BLOCK].abs(), loudest);
+        assert!(loudest > 0.1, "{loudest}");
+    }
+
+    #[test]
+    fn a_gain_for_all_frequencies_is_that_gain() {
+        let out = click(&[0.25; BINS]);
+        assert!((out[BLOCK] - 0.25).abs() < 1e-3, "{}", out[BLOCK]);
+    }
+
+    #[test]
+    fn gains_of_nothing_are_finite() {
+        assert!(click(&[0.0; BINS]).iter().all(|x| x.abs() < 1e-2));
+    }
+
+    #[test]
+    #[should_panic(expected = "a block has one length")]
+    fn another_block_size_is_a_bug() {
+        Shaper::new(FFT).push(&[0.0; BLOCK - 1]);
+    }
+}
