@@ -37,11 +37,19 @@ const CONSTRAINED_PER_BLOCK: usize = 8;
 /// second): a near speaker looks like a leak, and must not be taken for one.
 const LEAK_RISE: f32 = 1.003;
 
-/// The leak varies: so many times its least counts.
-const LEAK_MARGIN: f32 = 5.0;
+/// The leak varies, and its least is known: so many times that is taken off while only the far
+/// end speaks.
+const LEAK_MARGIN: f32 = 14.0;
 
-/// So many times the expected residual echo is taken off.
+/// So many times while both speak: the near speaker hides what is left of the echo, and would
+/// suffer from more.
+const LEAK_MARGIN_DOUBLE_TALK: f32 = 4.0;
+
+/// Never more than so many times the whole echo is taken off.
 const OVERSUBTRACTION: f32 = 2.0;
+
+/// Bins that tell whether the near speaker talks: 300 Hz to 8 kHz.
+const TALK_BINS: std::ops::Range<usize> = 3..80;
 
 /// Mean of the squared analysis window.
 const WINDOW_POWER: f32 = 0.375;
@@ -392,8 +400,12 @@ struct Suppressor {
     echo_history: Vec<f32>,
     left: Vec<f32>,
     echo: Vec<f32>,
-    /// Part of the predicted echo's power that is left in spite of subtraction.
+    /// The predicted echo's power, with what the filter does not know yet.
+    expected: Vec<f32>,
+    /// The part of it that is left in spite of subtraction.
     leak: Vec<f32>,
+    /// How much of what is left is not explained by the leak, 0 to 1: the near speaker's share.
+    near_share: f32,
     /// Power of the room's noise, which is left in place of the echo.
     floor: Vec<f32>,
     gains: Vec<f32>,
@@ -419,7 +431,9 @@ impl Suppressor {
             echo_history: vec![0.0; FFT],
             left: vec![0.0; BINS],
             echo: vec![0.0; BINS],
-            leak: vec![0.05; BINS],
+            expected: vec![0.0; BINS],
+            leak: vec![1.0; BINS],
+            near_share: 0.0,
             floor: vec![1e-6; BINS],
             gains: vec![1.0; BINS],
             samples: vec![0.0; FFT],
@@ -465,15 +479,27 @@ impl Suppressor {
         for (power, bin) in self.echo.iter_mut().zip(&self.bins) {
             *power = 0.5 * *power + 0.5 * bin.norm_sqr();
         }
-        for (k, &missed) in missed.iter().enumerate() {
-            let (left, echo) = (self.left[k] + 1e-12, self.echo[k]);
+        for (expected, (echo, missed)) in self.expected.iter_mut().zip(self.echo.iter().zip(missed))
+        {
+            *expected = echo + WINDOW_POWER * missed;
+        }
+        self.track();
+        self.set_gains();
+        self.shaper.shape(&self.gains, block);
+    }
+
+    /// Learns the floor, the leak, and how much of what is left the near speaker says.
+    fn track(&mut self) {
+        let (mut explained, mut heard) = (0.0, 1e-12);
+        for k in 0..BINS {
+            let (left, expected) = (self.left[k] + 1e-12, self.expected[k]);
             self.floor[k] = if left < self.floor[k] {
                 0.8 * self.floor[k] + 0.2 * left
             } else {
                 self.floor[k] * 1.003
             };
-            if echo > 4.0 * self.floor[k] {
-                let ratio = left / echo;
+            if expected > 4.0 * self.floor[k] {
+                let ratio = left / expected;
                 let leak = &mut self.leak[k];
                 *leak = if ratio < *leak {
                     *leak + 0.05 * (ratio - *leak)
@@ -481,12 +507,26 @@ impl Suppressor {
                     (*leak * LEAK_RISE).min(1.0)
                 };
             }
-            let residual = WINDOW_POWER * missed + LEAK_MARGIN * self.leak[k] * echo;
-            let gain = (1.0 - OVERSUBTRACTION * residual / left).max(0.0);
+            if TALK_BINS.contains(&k) {
+                explained += (LEAK_MARGIN * self.leak[k]).min(OVERSUBTRACTION) * expected;
+                heard += left;
+            }
+        }
+        let share = (1.5 * (1.0 - explained / heard)).clamp(0.0, 1.0);
+        // The start of a word counts at once, its end not until the next.
+        let pace = if share > self.near_share { 0.3 } else { 0.05 };
+        self.near_share += pace * (share - self.near_share);
+    }
+
+    fn set_gains(&mut self) {
+        let margin = LEAK_MARGIN + (LEAK_MARGIN_DOUBLE_TALK - LEAK_MARGIN) * self.near_share;
+        for k in 0..BINS {
+            let left = self.left[k] + 1e-12;
+            let residual = (margin * self.leak[k]).min(OVERSUBTRACTION) * self.expected[k];
+            let gain = (1.0 - residual / left).max(0.0);
             let least = (self.floor[k] / left).sqrt().min(1.0);
             self.gains[k] = gain.max(least).max(0.003);
         }
-        self.shaper.shape(&self.gains, block);
     }
 }
 
