@@ -416,8 +416,9 @@ impl Media {
                 self.take_report(report, now);
             }
         }
-        // Oldest first, so that the playout hears of a frame before the one that follows it.
-        for frame in media.frames.iter().rev() {
+        // The newest first: it tells the playout whether the network is late, and copies that are
+        // as old only that something was lost.
+        for frame in &media.frames {
             let timestamp = frame.timestamp(media.timestamp);
             self.playout
                 .handle_frame(timestamp, frame.length, frame.payload, now);

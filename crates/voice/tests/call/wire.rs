@@ -50,6 +50,8 @@ pub struct Conditions {
     /// How many packets are then lost.
     pub burst: u32,
     pub duplicate: f64,
+    /// Every so long nothing arrives for so long, and then all at once.
+    pub stalls: Option<(Duration, Duration)>,
     /// Bits a second, with headers of 28 bytes, and how many bytes may wait.
     pub narrow: Option<(u32, usize)>,
 }
@@ -61,6 +63,7 @@ impl Conditions {
         loss: 0.0,
         burst: 1,
         duplicate: 0.0,
+        stalls: None,
         narrow: None,
     };
 }
@@ -256,7 +259,11 @@ impl World {
         let copies = 1 + usize::from(self.random.chance(conditions.duplicate));
         for _ in 0..copies {
             let jitter = conditions.jitter.mul_f64(self.random.unit());
-            let at = leaves + conditions.delay + jitter;
+            let mut at = leaves + conditions.delay + jitter;
+            if let Some((every, lasting)) = conditions.stalls {
+                let into = Duration::from_micros(at.0 % every.as_micros() as u64);
+                at = at + lasting.saturating_sub(into);
+            }
             let flight = Flight {
                 from: self.ends[from].address,
                 to: transmit.to,
