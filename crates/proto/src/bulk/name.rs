@@ -23,11 +23,8 @@ pub fn safe_name(name: &str) -> String {
         .nfc()
         .map(|c| if is_unsafe(c) { '_' } else { c })
         .collect();
-    // Windows drops these from the end, and nobody sees a space in front.
-    let trimmed = replaced
-        .trim_start()
-        .trim_end_matches(['.', ' ', '\u{a0}'])
-        .trim_end();
+    // Nobody sees a space in front.
+    let trimmed = without_end(replaced.trim_start());
     let mut safe = match trimmed {
         "" => "_".to_owned(),
         _ if is_device(trimmed) || trimmed.to_lowercase().starts_with(OURS) => {
@@ -37,6 +34,11 @@ pub fn safe_name(name: &str) -> String {
     };
     cut(&mut safe);
     safe
+}
+
+/// Without dots and spaces at its end, which Windows drops and nobody sees.
+fn without_end(name: &str) -> &str {
+    name.trim_end_matches(|c: char| c == '.' || c.is_whitespace())
 }
 
 /// Characters that separate, control, or cannot be seen.
@@ -80,7 +82,7 @@ fn cut(name: &mut String) {
         end -= 1;
     }
     name.truncate(end);
-    let kept = name.trim_end_matches(['.', ' ']).len();
+    let kept = without_end(name).len();
     name.truncate(kept);
     name.push_str(&ending);
 }
@@ -137,6 +139,7 @@ mod tests {
             ("x.", "x"),
             ("x. . .", "x"),
             ("x\u{a0}", "x"),
+            ("x.\u{2003}.\u{a0}", "x"),
             ("  x", "x"),
             ("CON", "_CON"),
             ("con.txt", "_con.txt"),
