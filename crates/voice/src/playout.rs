@@ -186,7 +186,8 @@ impl Playout {
     }
 
     /// Takes in a frame that arrived: its own packet's or a copy in a later one. `timestamp` counts
-    /// the sender's samples and starts anew after 2^32.
+    /// the sender's samples and starts anew after 2^32. Of one packet the newest frame comes first,
+    /// as it tells a network that is late from one that lost what the copies make good.
     pub fn handle_frame(
         &mut self,
         timestamp: u32,
