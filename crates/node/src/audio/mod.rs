@@ -8,6 +8,8 @@
 mod chosen;
 pub(crate) mod keeper;
 pub(crate) mod parrot;
+#[cfg(feature = "audio")]
+mod pulse;
 pub(crate) mod ring;
 #[cfg(feature = "audio")]
 mod system;
@@ -177,10 +179,20 @@ impl Failed {
     }
 }
 
+/// What the scheduler prefers, where it is allowed: as PulseAudio and PipeWire run.
+const NICE: i32 = -11;
+
+/// Lets the thread that calls this run before others.
+pub(crate) fn hurry() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "a thread of sound runs like any other");
+    }
+}
+
 /// The sound devices of this computer.
 pub(crate) fn system() -> Box<dyn Host> {
     #[cfg(feature = "audio")]
-    return Box::new(system::System);
+    return Box::new(system::System::find());
     #[cfg(not(feature = "audio"))]
     return Box::new(Without);
 }

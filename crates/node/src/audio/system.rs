@@ -1,10 +1,11 @@
-//! The sound devices of this computer, through cpal: by a sound server where one runs (PulseAudio,
-//! or PipeWire in its place), else from the cards through ALSA.
+//! The sound devices of this computer: by a sound server where one runs (PulseAudio, or PipeWire
+//! in its place), else from the cards through ALSA and cpal.
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "cpal's enums may grow without being told"
 )]
 
+use crate::audio::pulse::Pulse;
 use crate::audio::ring::{CaptureEnd, PlaybackEnd};
 use crate::audio::{AudioError, Failed, Host, Opened, is_headphones};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
@@ -33,11 +34,36 @@ const CHANNELS_LIKED: u16 = 2;
 static SERVERS: Mutex<Vec<(HostId, Arc<cpal::Host>)>> = Mutex::new(Vec::new());
 
 /// The devices of this computer.
-#[derive(Debug, Default)]
-pub(crate) struct System;
+#[derive(Debug)]
+pub(crate) struct System {
+    pulse: Option<Pulse>,
+}
+
+impl System {
+    /// As the environment says.
+    pub(crate) fn find() -> Self {
+        Self {
+            pulse: Pulse::find(|name| std::env::var_os(name)),
+        }
+    }
+
+    /// What has this device, if it is not for cpal.
+    fn pulse(&self, id: &str) -> Option<&Pulse> {
+        self.pulse.as_ref().filter(|_| Pulse::has(id))
+    }
+}
 
 impl Host for System {
     fn devices(&mut self) -> Result<Vec<DeviceView>, AudioError> {
+        // With that feature, PipeWire is asked without this detour.
+        if let Some(pulse) = &mut self.pulse
+            && !cfg!(feature = "pipewire")
+        {
+            match pulse.devices() {
+                Ok(devices) => return Ok(devices),
+                Err(why) => tracing::debug!(%why, "no PulseAudio"),
+            }
+        }
         let host = best_host()?;
         let default_input = host.default_input_device().and_then(|d| d.id().ok());
         let default_output = host.default_output_device().and_then(|d| d.id().ok());
@@ -96,6 +122,9 @@ impl Host for System {
         mut end: CaptureEnd,
         failed: Failed,
     ) -> Result<Opened, AudioError> {
+        if let Some(pulse) = self.pulse(id) {
+            return pulse.open_input(id, end, failed);
+        }
         let device = device(id, SoundDirection::Input)?;
         let ranges = device.supported_input_configs().map_err(system)?.collect();
         let default = device.default_input_config().map_err(system)?;
@@ -119,6 +148,9 @@ impl Host for System {
         mut end: PlaybackEnd,
         failed: Failed,
     ) -> Result<Opened, AudioError> {
+        if let Some(pulse) = self.pulse(id) {
+            return pulse.open_output(id, end, failed);
+        }
         let device = device(id, SoundDirection::Output)?;
         let ranges = device.supported_output_configs().map_err(system)?.collect();
         let default = device.default_output_config().map_err(system)?;

@@ -3,8 +3,8 @@
 
 use super::room::{Devices, Room};
 use super::{Order, Report, Sockets};
-use crate::audio::Sound;
 use crate::audio::wake::{Wake, Woken};
+use crate::audio::{Sound, hurry};
 use crate::clock::Clock;
 use hallway_model::{CallId, CallQuality, CallStatsView, EventKind, Instant};
 use hallway_proto::io::{Input, MediaPlan};
@@ -25,8 +25,6 @@ const LEVELS_EVERY: Duration = Duration::from_millis(100);
 const STATS_EVERY: Duration = Duration::from_secs(1);
 /// A peer of whom nothing opens for so long is silent.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
-/// What the scheduler prefers, where it is allowed: as PulseAudio and PipeWire run.
-const NICE: i32 = -11;
 
 /// One call.
 struct Line {
@@ -96,9 +94,7 @@ impl Thread {
 
     /// Runs until nobody can give orders any more.
     pub(super) fn run(mut self) {
-        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-            tracing::debug!(%error, "the voice thread runs like any other");
-        }
+        hurry();
         let mut room = Room::open(&self.sound, &self.wake, self.clock.mono());
         // Datagrams from before belong to no call.
         self.sockets.receive(usize::from(u16::MAX), |_, _| {});
