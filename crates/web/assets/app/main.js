@@ -72,8 +72,7 @@ function App({ api }) {
 
   const load = async () => {
     await app.loadMe();
-    const none = () => [];
-    const [peers, calls, transfers] = await Promise.all([api.get("peers"), api.get("calls").catch(none), api.get("files").catch(none)]);
+    const [peers, calls, transfers] = await Promise.all([api.get("peers"), api.get("calls"), api.get("files")]);
     dispatch({ type: "peers", peers });
     dispatch({ type: "calls", calls });
     dispatch({ type: "transfers", transfers });
