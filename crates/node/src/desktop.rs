@@ -109,7 +109,16 @@ mod bus {
         let summary = format!("{name} is calling");
         let body = "hallway answer, or hallway hang-up to decline";
         let actions: Vec<&str> = Vec::new();
-        let notification = ("Hallway", 0u32, "call-start", &*summary, body, actions, hints, NEVER);
+        let notification = (
+            "Hallway",
+            0u32,
+            "call-start",
+            &*summary,
+            body,
+            actions,
+            hints,
+            NEVER,
+        );
         let (id,) = desktop.method_call(NAME, "Notify", notification)?;
         Ok(id)
     }

@@ -521,7 +521,8 @@ mod tests {
     /// Writes a group of equal bytes and notes it.
     fn put(staging: &Staging, manifest: &Manifest, group: u64) {
         let piece = manifest.piece(group).unwrap();
-        let bytes = vec![group as u8 + 1; piece.bytes as usize];
+        let filling = u8::try_from(group + 1).unwrap();
+        let bytes = vec![filling; usize::try_from(piece.bytes).unwrap()];
         let file = staging.open_file(manifest, piece.entry).unwrap();
         file.write_all_at(&bytes, piece.offset).unwrap();
         let whole = manifest.entry(piece.entry).unwrap().bytes;
