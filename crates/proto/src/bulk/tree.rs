@@ -55,9 +55,7 @@ mod tests {
     #[test]
     fn groups_merge_to_the_hash_of_the_whole() {
         let group = usize::try_from(GROUP_BYTES).unwrap();
-        let data: Vec<u8> = (0..group * 5 + 4321u32 as usize)
-            .map(|n| (n % 251) as u8)
-            .collect();
+        let data: Vec<u8> = (0..251).cycle().take(group * 5 + 4321).collect();
         let lengths = [
             1,
             1024,

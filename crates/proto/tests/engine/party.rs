@@ -297,7 +297,11 @@ impl Party {
             Output::StopMedia(call) => {
                 assert!(self.nodes[at].plans.remove(&call).is_some());
             }
-            _ => {}
+            Output::CancelDial(_)
+            | Output::Added { .. }
+            | Output::Announce(..)
+            | Output::Left(_)
+            | Output::Doubt(_) => {}
         }
     }
 

@@ -175,7 +175,8 @@ fn what_was_decided_survives_whatever_restarts() {
         report(&mut party, BO, id, Report::Done("/in/report.pdf".into()));
         party.kill(BO);
         party.restart(BO);
-        (party.cut.clear(), party.mute.clear());
+        party.cut.clear();
+        party.mute.clear();
         party.connect(BO, ANN);
         assert_eq!(
             states(&mut party),
@@ -198,7 +199,8 @@ fn it_moves_while_neither_side_holds_it() {
     party.restart(ANN);
     party.connect(ANN, BO);
     assert_eq!(states(&mut party), (theirs, ours));
-    (orders(&mut party, ANN), orders(&mut party, BO));
+    orders(&mut party, ANN);
+    orders(&mut party, BO);
     act(&mut party, BO, id, TransferAct::Resume).unwrap();
     assert_eq!(
         (orders(&mut party, ANN), orders(&mut party, BO)),
