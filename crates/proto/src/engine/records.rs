@@ -95,7 +95,9 @@ impl Engine {
         let Some(waiting) = self.records.waiting.get_mut(&call.id) else {
             return;
         };
-        if end == CallEnd::Merged {
+        // A ring that went on as another call has that one's record. Where we may not ring, what
+        // we wanted is not told either.
+        if matches!(end, CallEnd::Merged | CallEnd::Refused) {
             self.records.waiting.remove(&call.id);
             self.write_setting(call.peer);
         } else {
