@@ -31,10 +31,11 @@ const PREFIX: &str = "pulseaudio:";
 /// What the voice pipeline works in. The server converts.
 const RATE: u32 = 48_000;
 const SAMPLE_BYTES: u32 = 4;
-/// A block: 5 ms. Smaller ones cost more work than they save time.
-const BLOCK_BYTES: u32 = 240 * SAMPLE_BYTES;
+/// A block: 2.5 ms, of which four are on the way through the devices of a call. Twice as much is
+/// a quarter cheaper and 9 ms later; less is more than PipeWire grants.
+const BLOCK_BYTES: u32 = 120 * SAMPLE_BYTES;
 /// The least that a server asks for. By twice that, its own buffer is larger than a block.
-const REQUEST_BYTES: u32 = BLOCK_BYTES / 4;
+const REQUEST_BYTES: u32 = BLOCK_BYTES / 2;
 /// What lies between us and the speaker. PulseAudio gives half of what is more than two requests
 /// to the device and keeps the other half: a block each. With less, a device would be woken for
 /// every half millisecond.
