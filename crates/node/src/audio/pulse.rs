@@ -167,8 +167,11 @@ impl Pulse {
             channel: opened.channel,
             failed,
         };
+        let buffer = opened.buffer_attr.target_length;
         let first = opened.requested_bytes;
-        start(direction, stream, move |stream| stream.play(end, first))
+        start(direction, stream, move |stream| {
+            stream.play(end, first, buffer)
+        })
     }
 
     fn connect(&self) -> Result<Connection, ProtocolError> {
@@ -298,14 +301,15 @@ impl Stream {
         }
     }
 
-    fn play(&mut self, mut end: PlaybackEnd, first: u32) -> Result<(), ProtocolError> {
-        self.send(&mut end, first)?;
+    /// `buffer` is what the server holds when it has all it wants.
+    fn play(&mut self, mut end: PlaybackEnd, first: u32, buffer: u32) -> Result<(), ProtocolError> {
+        self.send(&mut end, first, buffer)?;
         loop {
             if self.connection.receive()? != CONTROL {
                 continue;
             }
             match self.connection.command() {
-                Some(Command::Request(request)) => self.send(&mut end, request.length)?,
+                Some(Command::Request(request)) => self.send(&mut end, request.length, buffer)?,
                 Some(Command::PlaybackStreamKilled(_)) => {
                     return Err(ProtocolError::ServerError(PulseError::Killed));
                 }
@@ -314,9 +318,16 @@ impl Stream {
         }
     }
 
-    /// Sends so many bytes of sound.
-    fn send(&mut self, end: &mut PlaybackEnd, wanted: u32) -> Result<(), ProtocolError> {
+    /// Sends so many bytes of sound. More than the buffer holds is wanted where a part of it
+    /// should have been played already: for that, sound would be thrown away.
+    fn send(
+        &mut self,
+        end: &mut PlaybackEnd,
+        wanted: u32,
+        buffer: u32,
+    ) -> Result<(), ProtocolError> {
         let samples = wanted.min(MESSAGE_BYTES_MAX) / SAMPLE_BYTES;
+        let missed = samples.saturating_sub(buffer / SAMPLE_BYTES);
         let header = Descriptor {
             length: samples * SAMPLE_BYTES,
             channel: self.channel,
@@ -328,9 +339,13 @@ impl Stream {
         let sending = &mut self.connection.sending;
         sending.clear();
         sending.extend_from_slice(&encoded);
-        let samples = usize::try_from(samples).unwrap_or(usize::MAX);
-        end.read(samples, |sample| {
-            sending.extend_from_slice(&sample.to_le_bytes())
+        let [samples, missed] =
+            [samples, missed].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        for _ in 0..missed {
+            sending.extend_from_slice(&0_f32.to_le_bytes());
+        }
+        end.read(samples - missed, |sample| {
+            sending.extend_from_slice(&sample.to_le_bytes());
         });
         Ok(self.connection.socket.get_mut().write_all(sending)?)
     }
@@ -581,6 +596,38 @@ mod tests {
             }
             assert_eq!(why(&told).to_string(), why_it_is);
         }
+    }
+
+    #[test]
+    fn sound_is_not_sent_for_what_should_have_been_played_already() {
+        let (connection, mut server) = pair();
+        let (failed, _told) = telling();
+        let (wake, _woken) = wake::pair().unwrap();
+        let (end, mouth, _) = ring::playback(wake);
+        mouth.at(RATE).write(&[0.5; 5]);
+        let stream = Stream {
+            connection,
+            channel: 3,
+            failed,
+        };
+        let buffer = 4 * SAMPLE_BYTES;
+        let play = move |stream: &mut Stream| stream.play(end, buffer, buffer);
+        let _open = start(SoundDirection::Output, stream, play).unwrap();
+        let received = |server: &mut UnixStream, samples: usize| -> Vec<f32> {
+            let mut bytes = vec![0; DESCRIPTOR_SIZE + samples * 4];
+            server.read_exact(&mut bytes).unwrap();
+            let (samples, _) = bytes[DESCRIPTOR_SIZE..].as_chunks();
+            samples.iter().map(|b| f32::from_le_bytes(*b)).collect()
+        };
+        assert_eq!(received(&mut server, 4), [0.5; 4]);
+        let mut bytes = Vec::new();
+        let request = Command::Request(pulseaudio::protocol::Request {
+            channel: 3,
+            length: buffer + 2 * SAMPLE_BYTES,
+        });
+        encode_command_message(&mut bytes, 0, &request, MAX_VERSION).unwrap();
+        server.write_all(&bytes).unwrap();
+        assert_eq!(received(&mut server, 6)[..3], [0.0, 0.0, 0.5]);
     }
 
     /// A PulseAudio of one speaker, and a microphone that hears it.
