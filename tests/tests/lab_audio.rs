@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 room_tests![
+    threads = 2;
     a_microphone_hears_what_is_said_there_and_nothing_else,
     the_delay_is_measured_to_the_sample,
     a_passage_over_a_wire_is_measured,

@@ -5,10 +5,8 @@ use crate::host::{Host, PATIENCE};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Between the moment at which a call is answered and the first word.
-const SETTLING: Duration = Duration::from_secs(2);
-/// After the last word, for what is still on its way: more than a jitter buffer may hold.
-const TRAILING: Duration = Duration::from_secs(1);
+/// For the first word to be said, and after the last for what is still on its way.
+const MARGIN: Duration = Duration::from_millis(1200);
 
 /// A call that was answered. It goes on when this is dropped.
 #[derive(Debug)]
@@ -56,14 +54,13 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Something is said on a host, and recorded from the first to the last word.
+/// Something is said on a host, and recorded until the last word is heard where that takes `delay`.
 #[track_caller]
-pub fn talk(rooms: &Rooms, host: usize, text: &[f32]) -> Recording {
+pub fn talk(rooms: &Rooms, host: usize, text: &[f32], delay: Duration) -> Recording {
     let recorder = rooms.record();
-    recorder.go_on(SETTLING);
     let speaking = rooms.say(host, text);
     let length = Duration::from_secs(text.len() as u64) / SAMPLE_RATE;
-    recorder.go_on(length + TRAILING);
+    recorder.go_on(length + MARGIN + delay);
     drop(speaking);
     recorder.stop()
 }

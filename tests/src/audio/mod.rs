@@ -46,13 +46,13 @@ const HOSTS_MAX: usize = 16;
 const PRIORITY: &str = "50";
 
 /// Makes the `main` of a test program out of test functions that use [`Rooms`]. They are reported
-/// as those of [`crate::lan_tests`] are where they cannot run.
+/// as those of [`crate::lan_tests`] are where they cannot run. `threads` is how many run at a time.
 #[macro_export]
 macro_rules! room_tests {
-    ($($test:ident),+ $(,)?) => {
+    (threads = $threads:expr; $($test:ident),+ $(,)?) => {
         fn main() -> std::process::ExitCode {
             let tests = [$((stringify!($test), $test as fn())),+];
-            $crate::lab::main_with($crate::audio::installed, tests)
+            $crate::lab::main_with($crate::audio::installed, $threads, tests)
         }
     };
 }

@@ -17,16 +17,18 @@ const THREADS: usize = 2;
 /// allows neither, or lacks a program, they are reported as ignored with the reason; with
 /// `CI=true` they fail.
 pub fn main(tests: impl IntoIterator<Item = (&'static str, fn())>) -> ExitCode {
-    main_with(|| Ok(()), tests)
+    main_with(|| Ok(()), THREADS, tests)
 }
 
-/// As [`main`], for tests that need more than a network; see [`crate::room_tests`].
+/// As [`main`], for tests that need more than a network, so many of them at a time; see
+/// [`crate::room_tests`].
 pub fn main_with(
     more: fn() -> Result<(), LabError>,
+    threads: usize,
     tests: impl IntoIterator<Item = (&'static str, fn())>,
 ) -> ExitCode {
     let mut args = Arguments::from_args();
-    args.test_threads.get_or_insert(THREADS);
+    args.test_threads.get_or_insert(threads);
     let possible = if args.list {
         Ok(())
     } else {
