@@ -119,7 +119,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "CALL", help = help::CALL_MEANT)]
         call: Option<String>,
     },
-    #[command(about = help::CALLS)]
+    #[command(about = help::CALLS, after_help = help::CALLS_AFTER)]
     Calls {
         #[arg(long, value_name = "N", help = help::CALLS_LIMIT)]
         limit: Option<usize>,

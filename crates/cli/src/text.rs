@@ -198,6 +198,10 @@ For a key or pedal that starts a program and ends it with SIGINT or SIGTERM.
 Examples:
   hallway talk";
     pub(crate) const CALLS: &str = "List the calls there are, and the latest there were";
+    pub(crate) const CALLS_AFTER: &str = "\
+Examples:
+  hallway calls
+  hallway calls --limit 5 --json";
     pub(crate) const CALLS_LIMIT: &str = "At most so many of the past; 20 when absent";
 
     pub(crate) const VERIFY: &str = "Compare the safety number with a peer";
