@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod calls;
+mod in_calls;
 mod party;
 mod transfers;
 
