@@ -146,7 +146,7 @@ fn one(
     let call = Call::connect(&hosts[0], &hosts[1]);
     let wire = lan.wire(0, line, SEED);
     let (start, before) = (Instant::now(), hosts.each_ref().map(Host::cpu_ms));
-    let recording = talk(rooms, 0, text);
+    let recording = talk(rooms, 0, text, Duration::from_millis(500));
     let (passed, after) = (start.elapsed(), hosts.each_ref().map(Host::cpu_ms));
     let tallies = wire.tally();
     drop(wire);
