@@ -7,9 +7,10 @@ use hallway_model::{
 };
 
 fn call(kind: &EventKind) -> Option<CallView> {
-    match kind {
-        EventKind::Call { call } => Some(CallView::clone(call)),
-        _ => None,
+    if let EventKind::Call { call } = kind {
+        Some(CallView::clone(call))
+    } else {
+        None
     }
 }
 
@@ -18,11 +19,12 @@ fn in_state(state: CallState) -> impl Fn(&EventKind) -> Option<CallView> {
 }
 
 fn record(kind: &EventKind) -> Option<MessageView> {
-    match kind {
-        EventKind::Message { message, .. } if message.call.is_some() => {
-            Some(MessageView::clone(message))
-        }
-        _ => None,
+    if let EventKind::Message { message, .. } = kind
+        && message.call.is_some()
+    {
+        Some(MessageView::clone(message))
+    } else {
+        None
     }
 }
 
