@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files in all: enough for every shape of input, few enough to read the names.
-const FILES_MAX: usize = 200;
+const FILES_MAX: usize = 300;
 /// A file larger than this says less than a small one.
 const FILE_BYTES_MAX: usize = 8192;
 
