@@ -388,14 +388,15 @@ impl Driver {
     fn load_outbox(&self, peer: hallway_model::PeerId, after_seq: u64, limit: usize) {
         let (reader, loaded) = (self.reader.clone(), self.loaded.clone());
         tokio::task::spawn_blocking(move || {
-            let messages = reader
-                .outbox(&peer, after_seq, limit)
-                .unwrap_or_else(|error| {
+            let input = match reader.outbox(&peer, after_seq, limit) {
+                Ok(messages) => Input::OutboxLoaded(peer, messages),
+                Err(error) => {
                     tracing::error!(%error, "could not read the outbox");
-                    Vec::new()
-                });
+                    Input::OutboxUnread(peer)
+                }
+            };
             // A driver that is gone needs no report.
-            let _ = loaded.send(Input::OutboxLoaded(peer, messages));
+            let _ = loaded.send(input);
         });
     }
 
