@@ -88,17 +88,18 @@ impl Gate {
             Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?,
         };
         let address = listener.local_addr()?;
+        let port = address.port();
         let token = match kept {
             // Whoever listens on the old port now may have been sent the old token.
-            Some(kept) if kept.port == address.port() => kept.token,
-            _ => new_secret()?,
+            Some(kept) if kept.port == port => kept.token,
+            _ => {
+                let token = new_secret()?;
+                let kept = Kept { port, token };
+                let bytes = serde_json::to_vec(&kept).expect("two plain fields become JSON");
+                write_atomic(&path, &bytes)?;
+                kept.token
+            }
         };
-        let kept = Kept {
-            port: address.port(),
-            token: token.clone(),
-        };
-        let bytes = serde_json::to_vec(&kept).expect("two plain fields become JSON");
-        write_atomic(&path, &bytes)?;
         let tickets = Mutex::default();
         let gate = Self {
             address,
@@ -196,7 +197,7 @@ pub(crate) async fn exchange(
 fn new_secret() -> io::Result<Secret> {
     let mut bytes = [0; SECRET_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }
 
 /// Compares without telling by its duration where the two differ.

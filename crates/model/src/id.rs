@@ -224,6 +224,12 @@ pub struct MessageId(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub [u8; 16]);
 
+/// Names what is in an offer. Offers of the same files to several people carry the same one, and
+/// whoever was made one may fetch these files from anybody who has them: it is 128 random bits
+/// that only travel inside sessions.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentId(pub [u8; 16]);
+
 /// Names one group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub [u8; 16]);
@@ -267,6 +273,7 @@ macro_rules! hex_id {
 }
 hex_id!(MessageId);
 hex_id!(CallId);
+hex_id!(ContentId);
 hex_id!(GroupId);
 
 /// In JSON an id is its text; in CBOR and other binary forms it is its bytes.
@@ -311,6 +318,7 @@ macro_rules! serde_as_text_or_bytes {
 serde_as_text_or_bytes!(PeerId, 32);
 serde_as_text_or_bytes!(MessageId, 16);
 serde_as_text_or_bytes!(CallId, 16);
+serde_as_text_or_bytes!(ContentId, 16);
 serde_as_text_or_bytes!(GroupId, 16);
 
 /// Where a message belongs: a talk between two, or a group.

@@ -26,7 +26,7 @@ pub use command::{Answer, Command, Problem, Refusal};
 pub use device::{DeviceView, DevicesView, SoundDirection};
 pub use doctor::{Check, Outcome, Report};
 pub use event::{Event, EventKind};
-pub use id::{CallId, ConversationId, GroupId, MessageId, ParseIdError, PeerId};
+pub use id::{CallId, ContentId, ConversationId, GroupId, MessageId, ParseIdError, PeerId};
 pub use limits::*;
 pub use message::{Body, Delivery, Message, Reaction, TextError, check_text};
 pub use name::{Name, NameError};
@@ -34,7 +34,7 @@ pub use peer::{Peer, Presence, Relation, Status};
 pub use storage::{Added, Snapshot, StorageFault, Write};
 pub use time::{Instant, Now, WallTime};
 pub use transfer::{
-    ContentId, FileView, Offer, Transfer, TransferAct, TransferFailure, TransferId, TransferPhase,
+    FileView, Offer, Transfer, TransferAct, TransferFailure, TransferId, TransferPhase,
     TransferState, TransferView,
 };
 pub use view::{

@@ -1,25 +1,8 @@
 //! Files on their way: what is offered, how far it has come, and what faces show of it.
 
-use crate::{Message, MessageId, PeerId, WallTime};
+use crate::{ContentId, Message, MessageId, PeerId, WallTime};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::PathBuf;
-
-/// Names what is in an offer. Offers of the same files to several people carry the same one, and
-/// whoever was made one may fetch these files from anybody who has them: it is 128 random bits
-/// that only travel inside sessions.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ContentId(#[serde(with = "serde_bytes")] pub [u8; 16]);
-
-impl fmt::Debug for ContentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.8}…", hex_of(&self.0))
-    }
-}
-
-fn hex_of(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// What somebody wants to send: the body of a message of kind 5, on the wire and on disk in CBOR.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
