@@ -57,7 +57,7 @@ export class Api {
     let reply;
     try {
       const text = body === undefined ? undefined : JSON.stringify(body);
-      reply = await fetch(`/api/v1/${path}`, { method, headers: { ...headers, ...more.headers }, body: more.raw ?? text, signal: more.signal });
+      reply = await fetch(`/api/v1/${path}`, { method, headers: { ...headers, ...more.headers }, body: text, signal: more.signal });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Unreachable("down");
@@ -82,20 +82,16 @@ export class Api {
     return (await this.request("PUT", path, body)).json();
   }
 
-  /** The bytes at a path as an address for an image: a header carries the token, no URL does. */
-  async blob(path) {
-    return (await this.request("GET", path)).blob();
-  }
-
   /**
-   * Tells every event from `since` on until `signal` fires, and comes back by itself after each
-   * break. `on.open` is called whenever the stream begins anew, `on.down` when it breaks.
+   * Tells every event until `signal` fires, and comes back by itself after each break. `on.begin`
+   * says before each stream from which event on, `on.open` is called once it is there, `on.down`
+   * when it breaks.
    */
-  async follow(since, on, signal) {
+  async follow(on, signal) {
     let wait = RETRY_FIRST_MS;
     while (!signal.aborted) {
       try {
-        const reply = await this.request("GET", `events?since=${since()}`, undefined, {
+        const reply = await this.request("GET", `events?since=${await on.begin()}`, undefined, {
           headers: { Accept: "application/x-ndjson" },
           signal,
         });

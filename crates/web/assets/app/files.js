@@ -1,21 +1,10 @@
 // A file in a talk: what it is, how far it has come, and what can be done with it.
-import { useEffect, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { duration, size } from "./format.js";
 
 const ending = (name) => (/\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1] ?? "📄").toLowerCase();
 
-function Picture({ app, message }) {
-  const [url, setUrl] = useState(null);
-  useEffect(() => {
-    let made = null;
-    app.api.blob(`files/${message.id}/thumbnail`).then((blob) => setUrl((made = URL.createObjectURL(blob))), () => {});
-    return () => made && URL.revokeObjectURL(made);
-  }, [message.id]);
-  return url && html`<img class="picture" src=${url} alt=${message.file.name} />`;
-}
-
-export function FileCard({ message, app, peer }) {
+export function FileCard({ message, app }) {
   const { t, state } = app;
   const transfer = state.transfers[message.id];
   const { file } = message;
@@ -24,7 +13,6 @@ export function FileCard({ message, app, peer }) {
   const now = transfer?.state;
   const moving = now && now !== "done" && file.bytes > 0;
   return html`<div class="file">
-    ${file.thumbnail && html`<${Picture} app=${app} message=${message} />`}
     <span class="kind" aria-hidden="true">${file.folder ? "📁" : ending(file.name)}</span>
     <span class="about"><b dir="auto">${file.name}</b>
       <span>${moving && transfer.moved > 0 ? `${size(transfer.moved)} / ` : ""}${size(file.bytes)}${file.folder ? ` · ${t.fileCount(file.files)}` : ""}

@@ -71,7 +71,6 @@ function App({ api }) {
   };
 
   const load = async () => {
-    await app.loadMe();
     const [peers, calls, transfers] = await Promise.all([api.get("peers"), api.get("calls"), api.get("files")]);
     dispatch({ type: "peers", peers });
     dispatch({ type: "calls", calls });
@@ -91,6 +90,11 @@ function App({ api }) {
     if (!live) return undefined;
     const end = new AbortController();
     const on = {
+      begin: async () => {
+        const me = await api.get("status");
+        dispatch({ type: "me", me });
+        return current.current.event || me.event;
+      },
       open: async () => {
         dispatch({ type: "online" });
         await load();
@@ -98,10 +102,7 @@ function App({ api }) {
       event: (event) => dispatch({ type: "event", event }),
       down: (why) => dispatch({ type: "down", why }),
     };
-    load().then(() => api.follow(() => current.current.event, on, end.signal), (error) => {
-      dispatch({ type: "down", why: error.code ?? "down" });
-      api.follow(() => current.current.event, on, end.signal);
-    });
+    api.follow(on, end.signal);
     return () => end.abort();
   }, [live]);
 

@@ -61,7 +61,7 @@ export function reduce(state, action) {
     case "down":
       return { ...state, online: false, trouble: action.why };
     case "me":
-      return { ...state, me: action.me, event: Math.max(state.event, state.event || action.me.event) };
+      return { ...state, me: action.me, event: state.event || action.me.event };
     case "peers":
       return { ...state, peers: Object.fromEntries(action.peers.map((peer) => [peer.id, peer])) };
     case "calls":

@@ -60,11 +60,11 @@ function Quote({ quote, app, peer }) {
   return html`<blockquote>${quote.from && html`<b>${who}</b> `}${quote.text?.slice(0, 200) ?? t.notHere}</blockquote>`;
 }
 
-function Content({ message, app, peer }) {
+function Content({ message, app }) {
   const { t } = app;
   if (message.deleted) return html`<i class="gone">${t.deleted}</i>`;
   if (message.kind === "text") return html`<span class=${isEmojiOnly(message.text) ? "text large" : "text"} dir="auto"><${Text} text=${message.text} /></span>`;
-  if (message.kind === "file" && message.file) return html`<${FileCard} message=${message} app=${app} peer=${peer} />`;
+  if (message.kind === "file" && message.file) return html`<${FileCard} message=${message} app=${app} />`;
   if (message.kind === "call" && message.call) {
     const { outcome, duration_ms } = message.call;
     return html`<span class="text">📞 ${t.callOutcome[outcome]?.(duration(duration_ms)) ?? t.call}</span>`;
@@ -80,7 +80,7 @@ function Message({ message, app, peer, first }) {
     ${!own && first && html`<${Circle} id=${peer.id} name=${peer.name} small />`}
     <div class="bubble">
       ${message.reply_to && html`<${Quote} quote=${message.reply_to} app=${app} peer=${peer} />`}
-      <${Content} message=${message} app=${app} peer=${peer} />
+      <${Content} message=${message} app=${app} />
       <span class="meta">
         ${message.edited && !message.deleted && html`<span>${t.edited}</span>`}
         <time title=${new Date(message.at).toLocaleString(t.code)}>${clock(message.at, t.code)}</time>
