@@ -324,8 +324,22 @@ pub(crate) fn file(file: &FileView) -> String {
     let (name, size) = (safe::one_line(&file.name), bytes(file.bytes));
     match (file.folder, file.files) {
         (false, _) => format!("{name} ({size})"),
-        (true, 1) => format!("{name}/ (1 file, {size})"),
-        (true, files) => format!("{name}/ ({files} files, {size})"),
+        (true, 1) => format!("{name}/ (1 file, {size}{})", left_out(file)),
+        (true, files) => format!("{name}/ ({files} files, {size}{})", left_out(file)),
+    }
+}
+
+/// What of a folder is not sent: links, sockets, devices, and what cannot be read.
+fn left_out(file: &FileView) -> String {
+    let names = file.left_out_names.iter().map(|name| safe::one_line(name));
+    let names = names.collect::<Vec<_>>().join(", ");
+    match (file.left_out, file.left_out_names.len()) {
+        (0, _) => String::new(),
+        (number, 0) => format!("; {number} left out"),
+        (number, named) if named < usize::try_from(number).unwrap_or(usize::MAX) => {
+            format!("; {number} left out: {names}, …")
+        }
+        (number, _) => format!("; {number} left out: {names}"),
     }
 }
 
@@ -361,7 +375,12 @@ pub(crate) fn transfer_state(transfer: &TransferView) -> String {
             let rate = transfer.rate.map(|rate| format!(", {}/s", bytes(rate)));
             let left = transfer.left_ms.map(|ms| format!(", {} left", talked(ms)));
             let (rate, left) = (rate.unwrap_or_default(), left.unwrap_or_default());
-            format!("{percent} %{rate}{left}")
+            let changed = match (transfer.changed, transfer.incoming) {
+                (0, _) => "",
+                (_, false) => ", changed meanwhile: what changed is sent again",
+                (_, true) => ", changed at their side: what changed is fetched again",
+            };
+            format!("{percent} %{rate}{left}{changed}")
         }
         TransferState::WaitingForTurn => format!("{percent} %, waits for its turn"),
         TransferState::WaitingForPeer => format!("{percent} %, waits until they are here"),

@@ -35,6 +35,9 @@ pub const THUMBNAIL_BYTES_MAX: usize = 48 * 1024;
 /// Longest name of an offered file, in bytes: what most file systems allow.
 pub const FILE_NAME_BYTES_MAX: usize = 255;
 
+/// Names of what is left out that an offer tells: as many as a person reads.
+pub const LEFT_OUT_NAMES_MAX: usize = 5;
+
 /// Longest media type, in bytes: the longest registered ones take some 80.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
 

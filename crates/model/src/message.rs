@@ -1,8 +1,8 @@
 //! Messages as a node keeps them.
 
 use crate::{
-    CallRecord, ConversationId, EMOJI_BYTES_MAX, FILE_NAME_BYTES_MAX, MEDIA_TYPE_BYTES_MAX,
-    MessageId, Offer, PeerId, TEXT_BYTES_MAX, THUMBNAIL_BYTES_MAX, WallTime,
+    CallRecord, ConversationId, EMOJI_BYTES_MAX, FILE_NAME_BYTES_MAX, LEFT_OUT_NAMES_MAX,
+    MEDIA_TYPE_BYTES_MAX, MessageId, Offer, PeerId, TEXT_BYTES_MAX, THUMBNAIL_BYTES_MAX, WallTime,
 };
 use serde::{Deserialize, Serialize};
 
@@ -150,6 +150,13 @@ fn check_offer(offer: &Offer) -> Result<(), TextError> {
     check_length(offer.name.len(), FILE_NAME_BYTES_MAX)?;
     if let Some(media_type) = &offer.media_type {
         check_length(media_type.len(), MEDIA_TYPE_BYTES_MAX)?;
+    }
+    if offer.left_out_names.len() > LEFT_OUT_NAMES_MAX {
+        let (bytes, max) = (offer.left_out_names.len(), LEFT_OUT_NAMES_MAX);
+        return Err(TextError::TooLong { bytes, max });
+    }
+    for name in &offer.left_out_names {
+        check_length(name.len(), FILE_NAME_BYTES_MAX)?;
     }
     match &offer.thumbnail {
         Some(thumbnail) => check_length(thumbnail.len(), THUMBNAIL_BYTES_MAX),

@@ -33,6 +33,20 @@ pub struct Offer {
         skip_serializing_if = "Option::is_none"
     )]
     pub thumbnail: Option<Vec<u8>>,
+    /// How much of a folder is not sent: links, sockets, devices, and what cannot be read.
+    #[serde(rename = "l", default, skip_serializing_if = "is_zero")]
+    pub left_out: u32,
+    /// The names of some of that, at most [`crate::LEFT_OUT_NAMES_MAX`], as their owner has them.
+    #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_names: Vec<String>,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Names a transfer: the message that offered it. The author chose its id, so only both together
@@ -98,6 +112,9 @@ pub enum TransferFailure {
     /// There are too many unfinished transfers between the two.
     #[error("too many transfers are unfinished; finish or cancel some")]
     TooMany,
+    /// The sender's file has grown too much, or does not come to rest.
+    #[error("the file has grown, or keeps changing while it is sent; offer it again")]
+    Changed,
 }
 
 /// The durable record of one transfer.
@@ -193,6 +210,9 @@ pub struct TransferView {
     pub moved: u64,
     /// Where the last interruption was made good, in bytes; `null` when there was none.
     pub resumed_at: Option<u64>,
+    /// How often something of it changed at its owner since this node has started; what changed is
+    /// sent again.
+    pub changed: u32,
     /// Bytes a second over the last seconds, while it runs.
     pub rate: Option<u64>,
     /// Milliseconds left at that rate.
@@ -218,6 +238,10 @@ pub struct FileView {
     pub media_type: Option<String>,
     /// The message has a small picture of it.
     pub thumbnail: bool,
+    /// How much of a folder is not sent: links, sockets, devices, and what cannot be read.
+    pub left_out: u32,
+    /// The names of some of that.
+    pub left_out_names: Vec<String>,
 }
 
 impl Offer {
@@ -230,6 +254,8 @@ impl Offer {
             folder: self.folder,
             media_type: self.media_type.clone(),
             thumbnail: self.thumbnail.is_some(),
+            left_out: self.left_out,
+            left_out_names: self.left_out_names.clone(),
         }
     }
 }

@@ -92,6 +92,9 @@ pub const DIALS_MAX: usize = 32;
 pub const TRANSFERS_RUNNING_MAX: usize = 16;
 /// Open transfers with one peer: more than a person offers before the other has looked.
 pub const TRANSFERS_OPEN_MAX: usize = 1000;
+/// Changes of what is offered while it is fetched: a file that changes more often than this is
+/// still being written, and would never be whole.
+pub const TRANSFER_CHANGES_MAX: u32 = 20;
 /// First wait after a transfer was interrupted; doubled each time.
 pub const TRANSFER_RETRY_FIRST: Duration = Duration::from_millis(500);
 /// Longest wait while the session stands.

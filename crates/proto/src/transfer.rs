@@ -69,6 +69,7 @@ impl Says {
             Self::Failed(TransferFailure::Destination) => 17,
             Self::Failed(TransferFailure::Protocol) => 18,
             Self::Failed(TransferFailure::TooMany) => 19,
+            Self::Failed(TransferFailure::Changed) => 20,
             Self::Other(code) => code,
         }
     }
@@ -88,6 +89,7 @@ impl Says {
             17 => Self::Failed(TransferFailure::Destination),
             18 => Self::Failed(TransferFailure::Protocol),
             19 => Self::Failed(TransferFailure::TooMany),
+            20 => Self::Failed(TransferFailure::Changed),
             other => Self::Other(other),
         }
     }
@@ -134,6 +136,8 @@ pub struct Fetch {
     pub peer: PeerId,
     /// What was offered.
     pub offer: Offer,
+    /// What it may have grown to since.
+    pub bytes_max: u64,
     /// The folder to put it in; `None` for the usual one.
     pub folder: Option<PathBuf>,
     /// Where the peer is, the best first.
@@ -170,6 +174,8 @@ pub enum Report {
     Progress(u64),
     /// All of it is there, on disk, under this name.
     Done(PathBuf),
+    /// Something of it changed at its owner; what changed is sent again.
+    Changed,
     /// No connection, or no longer, and why, in words.
     Lost(String),
     /// The disk is full.

@@ -78,7 +78,7 @@ fn transfer(row: &Row<'_>) -> rusqlite::Result<Transfer> {
 }
 
 /// The numbers of the phases.
-const PHASES: [(u8, TransferPhase); 10] = [
+const PHASES: [(u8, TransferPhase); 11] = [
     (0, TransferPhase::Offered),
     (1, TransferPhase::Accepted),
     (2, TransferPhase::Done),
@@ -89,6 +89,7 @@ const PHASES: [(u8, TransferPhase); 10] = [
     (17, TransferPhase::Failed(TransferFailure::Destination)),
     (18, TransferPhase::Failed(TransferFailure::Protocol)),
     (19, TransferPhase::Failed(TransferFailure::TooMany)),
+    (20, TransferPhase::Failed(TransferFailure::Changed)),
 ];
 
 fn phase_column(phase: TransferPhase) -> u8 {
@@ -147,6 +148,8 @@ mod tests {
                 folder: false,
                 media_type: Some("application/pdf".into()),
                 thumbnail: None,
+                left_out: 2,
+                left_out_names: vec!["link".into(), "socket".into()],
             },
             at: WallTime(n.into()),
             phase: TransferPhase::Offered,

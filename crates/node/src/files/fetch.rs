@@ -2,10 +2,11 @@
 
 use super::Reporter;
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
-use super::staging::{self, Left, ROOM_LEFT_BYTES, Staging};
+use super::staging::{self, Group, Left, ROOM_LEFT_BYTES, Staging};
 use hallway_model::TransferFailure;
 use hallway_proto::bulk::{
-    CHAIN_BYTES, Manifest, Message, Open, Opened, Plan, RefusedWhy, Want, chain,
+    CHAIN_BYTES, CHECK_GROUPS_MAX, Manifest, Message, Open, Opened, Piece, Plan, RefusedWhy,
+    Revision, Want, chain,
 };
 use hallway_proto::transfer::{Fetch, Report};
 use std::collections::VecDeque;
@@ -44,6 +45,8 @@ enum FetchError {
     Unreadable,
     #[error("the other side's file has changed")]
     Changed,
+    #[error("the other side's file has grown too much")]
+    Grown,
     #[error("the other side offers something else than it said")]
     Lied,
     #[error("no room")]
@@ -77,6 +80,7 @@ pub(super) fn fetch(
         Err(FetchError::NoRoom) => Report::NoRoom,
         Err(FetchError::Unreadable) => Report::Failed(TransferFailure::Source),
         Err(FetchError::Lied) => Report::Failed(TransferFailure::Protocol),
+        Err(FetchError::Grown) => Report::Failed(TransferFailure::Changed),
         Err(FetchError::Disk(error)) => {
             tracing::warn!(%error, folder = %folder.display(), "a file cannot be written");
             Report::Failed(TransferFailure::Destination)
@@ -95,6 +99,7 @@ fn run(
     stopped: &AtomicBool,
 ) -> Result<PathBuf, FetchError> {
     fs::create_dir_all(folder).map_err(disk)?;
+    staging::sweep(folder, Some(&order.id));
     let before = match staging::look(folder, &order.id).map_err(disk)? {
         Left::Done(place) => return Ok(place),
         Left::Nothing => None,
@@ -103,23 +108,38 @@ fn run(
     let Some(first) = links.first_mut() else {
         return Err(FetchError::NotNow);
     };
-    let ready = before.and_then(|manifest| {
-        let opened = Staging::go_on(folder, &order.id, &manifest).ok()?;
-        Some((manifest, opened))
-    });
-    let have = ready.as_ref().map_or(0, |(_, (_, plan))| plan.bytes());
-    let opened = open(first, order, have)?;
+    let ready = match before {
+        Some(manifest) => {
+            let ready = Staging::go_on(folder, &order.id, &manifest).map_err(disk)?;
+            Some((manifest, ready))
+        }
+        None => None,
+    };
+    let (have, revision) = match &ready {
+        Some((manifest, (_, plan))) => (plan.bytes(), Some(manifest.revision())),
+        None => (0, None),
+    };
+    let opened = open(first, order, Some(have), revision)?;
     let (manifest, (staging, plan)) = match ready {
         Some((manifest, ready)) if manifest.revision() == opened.revision => (manifest, ready),
         other => {
             let manifest = list(first, &opened)?;
-            let before = other.map(|(manifest, _)| manifest);
-            let begun = Staging::begin(folder, &order.id, &manifest, before).map_err(disk)?;
-            (manifest, begun)
+            let mut kept = None;
+            if let Some((before, ready)) = other {
+                drop(ready);
+                reporter.report(Report::Changed);
+                let of_use = staging::compare(folder, &order.id, &before, &manifest);
+                let of_use = of_use.map_err(disk)?;
+                let mut groups = of_use.same;
+                groups.extend(ask_for_hashes(first, of_use.doubtful)?);
+                kept = Some(groups);
+            }
+            let begun = Staging::begin(folder, &order.id, &manifest, kept.as_deref());
+            (manifest, begun.map_err(disk)?)
         }
     };
-    if manifest.bytes() > order.offer.bytes {
-        return Err(FetchError::Lied);
+    if manifest.bytes() > order.bytes_max {
+        return Err(FetchError::Grown);
     }
     let missing = manifest.bytes() - plan.bytes();
     if staging::room(folder).map_err(disk)? < missing.saturating_add(ROOM_LEFT_BYTES) {
@@ -140,11 +160,17 @@ fn run(
     attempt.run(links)
 }
 
-fn open(link: &mut Link, order: &Fetch, have: u64) -> Result<Opened, FetchError> {
+fn open(
+    link: &mut Link,
+    order: &Fetch,
+    have: Option<u64>,
+    revision: Option<Revision>,
+) -> Result<Opened, FetchError> {
     link.send(&Message::Open(Open {
         content: order.offer.content,
         serving: false,
         have,
+        revision,
     }))?;
     link.flush()?;
     // A large folder takes its time to be listed; should the peer be gone, the session tells.
@@ -185,44 +211,116 @@ fn list(link: &mut Link, opened: &Opened) -> Result<Manifest, FetchError> {
     Ok(manifest)
 }
 
+/// Of groups of files that have changed, those that are the same all the same.
+fn ask_for_hashes(link: &mut Link, doubtful: Vec<Group>) -> Result<Vec<Group>, FetchError> {
+    let mut same = Vec::new();
+    let mut rest = doubtful.as_slice();
+    while let Some((first, _)) = rest.first().copied() {
+        let fits = |(number, (group, _)): &(u64, &Group)| *group == first + number;
+        let most = CHECK_GROUPS_MAX as usize;
+        let count = (0..).zip(rest).take(most).take_while(fits).count();
+        let (asked, later) = rest.split_at(count);
+        rest = later;
+        let count = u32::try_from(count).unwrap_or(CHECK_GROUPS_MAX);
+        link.send(&Message::Check(Want { first, count }))?;
+        link.flush()?;
+        // The other side reads them first.
+        link.expect_silence(true)?;
+        let answer = link.receive()?;
+        link.expect_silence(false)?;
+        if let Message::Gone(_) = answer {
+            return Err(FetchError::Changed);
+        }
+        let Message::Hashes(hashes) = answer else {
+            return Err(LinkError::Unexpected("no hashes").into());
+        };
+        if hashes.first != first {
+            return Err(FetchError::Lied);
+        }
+        let pairs = asked.iter().zip(hashes.iter());
+        let equal = pairs.filter(|((_, ours), (_, theirs))| ours == *theirs);
+        same.extend(equal.map(|(ours, _)| *ours));
+    }
+    Ok(same)
+}
+
 impl Attempt<'_> {
     fn run(&self, links: Vec<Link>) -> Result<PathBuf, FetchError> {
+        let mut links: Vec<(Link, bool)> = links.into_iter().map(|link| (link, false)).collect();
+        if let Some((_, opened)) = links.first_mut() {
+            *opened = true;
+        }
+        self.fetch_missing(&mut links)?;
+        if self.lose_damaged()? {
+            self.fetch_missing(&mut links)?;
+        }
+        self.staging.finish(&self.manifest).map_err(disk)
+    }
+
+    /// Gets what is missing over all connections that still work.
+    fn fetch_missing(&self, links: &mut Vec<(Link, bool)>) -> Result<(), FetchError> {
         let results: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = links
-                .into_iter()
-                .enumerate()
-                .map(|(number, link)| scope.spawn(move || self.take_part(number, link)))
+                .iter_mut()
+                .map(|(link, opened)| scope.spawn(move || self.take_part(link, opened)))
                 .collect();
             threads.into_iter().map(|thread| thread.join()).collect()
         });
         let mut first_error = None;
+        let mut work = Vec::new();
         for result in results {
             match result {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => first_error = first_error.or(Some(error)),
+                Ok(result) => {
+                    work.push(result.is_ok());
+                    first_error = first_error.or(result.err());
+                }
                 Err(panicked) => std::panic::resume_unwind(panicked),
             }
         }
+        let mut work = work.into_iter();
+        links.retain(|_| work.next() == Some(true));
         if self.plan().is_complete() {
-            return self.staging.finish(&self.manifest).map_err(disk);
-        }
-        // What came is not to be read again after a restart of the system either.
-        if let Err(error) = self.staging.sync() {
-            tracing::warn!(%error, "what came of a file could not be synced");
+            return Ok(());
         }
         Err(first_error.unwrap_or(FetchError::NotNow))
     }
 
+    /// What came in earlier attempts was believed so far. True when some of it is damaged.
+    fn lose_damaged(&self) -> Result<bool, FetchError> {
+        let mut damaged = 0u64;
+        let mut stopped = false;
+        let checked = self.staging.check_earlier(&self.manifest, |group, intact| {
+            if !intact {
+                damaged += 1;
+                self.plan().handle_lost(group, &self.manifest);
+            }
+            stopped = self.stopped.load(Ordering::Relaxed);
+            !stopped
+        });
+        checked.map_err(disk)?;
+        if damaged > 0 {
+            tracing::info!(
+                damaged,
+                "parts of a file were damaged on disk and are fetched again"
+            );
+        }
+        if stopped {
+            return Err(FetchError::NotNow);
+        }
+        Ok(damaged > 0)
+    }
+
     /// What one connection does: the first is open, the others open here.
-    fn take_part(&self, number: usize, mut link: Link) -> Result<(), FetchError> {
-        if number > 0 {
-            let opened = open(&mut link, self.order, self.plan().bytes())?;
-            if opened.revision != self.manifest.revision() {
+    fn take_part(&self, link: &mut Link, opened: &mut bool) -> Result<(), FetchError> {
+        if !*opened {
+            let said = open(link, self.order, None, None)?;
+            if said.revision != self.manifest.revision() {
                 return Err(FetchError::Changed);
             }
+            *opened = true;
         }
         let mut asked: VecDeque<u64> = VecDeque::new();
-        let done = self.take_groups(&mut link, &mut asked);
+        let done = self.take_groups(link, &mut asked);
         let mut plan = self.plan();
         for group in asked {
             plan.unclaim(group..group + 1);
@@ -252,6 +350,12 @@ impl Attempt<'_> {
             let answer = link.receive()?;
             if answer == Message::Gone(expected) {
                 return Err(FetchError::Changed);
+            }
+            if answer == Message::Zeros(expected) {
+                self.take_zeros(expected, &mut buffer, &mut open)?;
+                asked.pop_front();
+                ahead -= bytes;
+                continue;
             }
             let Message::Group { group, bytes: said } = answer else {
                 return Err(LinkError::Unexpected("no group").into());
@@ -288,23 +392,52 @@ impl Attempt<'_> {
         let piece = self.manifest.piece(group).ok_or(FetchError::Lied)?;
         let bytes = piece.bytes as usize;
         link.receive_bytes(buffer, bytes + CHAIN_BYTES)?;
-        let whole = self
-            .manifest
-            .entry(piece.entry)
-            .map_or(0, |entry| entry.bytes);
-        let hash = chain(&buffer[..bytes], piece.offset, whole);
+        let hash = self.hash(piece, &buffer[..bytes]);
         if hash[..] != buffer[bytes..bytes + CHAIN_BYTES] {
             return Err(LinkError::Unexpected("bytes with another hash").into());
         }
-        if open.as_ref().is_none_or(|(entry, _)| *entry != piece.entry) {
-            let file = self.staging.open_file(&self.manifest, piece.entry);
-            *open = Some((piece.entry, file.map_err(disk)?));
+        let file = self.file(piece, open).map_err(disk)?;
+        file.write_all_at(&buffer[..bytes], piece.offset)
+            .map_err(disk)?;
+        self.note(group, &hash)
+    }
+
+    /// Takes one group that is nothing but zeros.
+    fn take_zeros(
+        &self,
+        group: u64,
+        buffer: &mut [u8],
+        open: &mut Option<(u32, File)>,
+    ) -> Result<(), FetchError> {
+        let piece = self.manifest.piece(group).ok_or(FetchError::Lied)?;
+        let zeros = &mut buffer[..piece.bytes as usize];
+        zeros.fill(0);
+        let hash = self.hash(piece, zeros);
+        let file = self.file(piece, open).map_err(disk)?;
+        staging::write_zeros(file, zeros, piece.offset).map_err(disk)?;
+        self.note(group, &hash)
+    }
+
+    fn hash(&self, piece: Piece, bytes: &[u8]) -> [u8; CHAIN_BYTES] {
+        let whole = self.manifest.entry(piece.entry);
+        chain(bytes, piece.offset, whole.map_or(0, |entry| entry.bytes))
+    }
+
+    /// The file that a piece belongs to, kept open for the next one.
+    fn file<'f>(&self, piece: Piece, open: &'f mut Option<(u32, File)>) -> io::Result<&'f File> {
+        let file = match open.take() {
+            Some((entry, file)) if entry == piece.entry => file,
+            _ => self.staging.open_file(&self.manifest, piece.entry)?,
+        };
+        Ok(&open.insert((piece.entry, file)).1)
+    }
+
+    /// A group is in its file.
+    fn note(&self, group: u64, hash: &[u8; CHAIN_BYTES]) -> Result<(), FetchError> {
+        self.staging.record(group, hash).map_err(disk)?;
+        if self.staging.room().map_err(disk)? < ROOM_LEFT_BYTES {
+            return Err(FetchError::NoRoom);
         }
-        if let Some((_, file)) = open {
-            file.write_all_at(&buffer[..bytes], piece.offset)
-                .map_err(disk)?;
-        }
-        self.staging.record(group, &hash).map_err(disk)?;
         let mut plan = self.plan();
         plan.handle_have(group, &self.manifest);
         let moved = plan.bytes();

@@ -28,6 +28,9 @@ pub(super) enum LinkError {
     /// The network.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The disk with what is sent.
+    #[error("what is sent cannot be read: {0}")]
+    Source(io::Error),
     /// The peer's fault, or of somebody between us.
     #[error("{0}")]
     Record(#[from] RecordError),

@@ -108,6 +108,8 @@ impl Files {
         folder: PathBuf,
         inputs: UnboundedSender<Input>,
     ) -> Self {
+        let own = folder.clone();
+        thread::spawn(move || staging::sweep(&own, None));
         Self {
             handshaker,
             folder,

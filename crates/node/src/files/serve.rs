@@ -1,15 +1,16 @@
 //! The side that has the files: one thread for each connection answers what is asked.
 
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
-use super::source::{self, Source};
+use super::source::{self, Listing, Source};
 use super::{Reporter, is_gone};
 use hallway_model::{ContentId, PeerId, TransferFailure};
 use hallway_proto::bulk::{
-    CHAIN_BYTES, Manifest, Message, Open, Opened, PAGE_ENTRIES_MAX, Page, RefusedWhy, Want, chain,
+    CHAIN_BYTES, CHECK_GROUPS_MAX, Hashes, Manifest, Message, Open, Opened, PAGE_ENTRIES_MAX, Page,
+    Piece, RefusedWhy, Want, chain, is_zeros,
 };
 use hallway_proto::transfer::{Report, Serve};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Requests that may wait on one connection; the other side keeps a handful.
@@ -20,9 +21,8 @@ pub(super) struct Share {
     pub(super) order: Serve,
     pub(super) reporter: Reporter,
     pub(super) stopped: AtomicBool,
-    /// Listed by the first connection that asks; the others wait for it.
-    manifest: Mutex<Option<Arc<Manifest>>>,
-    connections: AtomicUsize,
+    /// As the first connection of the last attempt found it; the others wait for it.
+    listing: Mutex<Option<Arc<Listing>>>,
     moved: AtomicU64,
 }
 
@@ -32,8 +32,7 @@ impl Share {
             order,
             reporter,
             stopped: AtomicBool::new(false),
-            manifest: Mutex::default(),
-            connections: AtomicUsize::new(0),
+            listing: Mutex::default(),
             moved: AtomicU64::new(0),
         }
     }
@@ -44,29 +43,24 @@ impl Share {
             && !self.stopped.load(Ordering::Relaxed)
     }
 
-    /// What there is to fetch, as it is now for the first connection of several.
-    fn list(&self) -> Result<Arc<Manifest>, source::SourceError> {
-        let first = self.connections.fetch_add(1, Ordering::SeqCst) == 0;
-        let mut manifest = self.manifest.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*manifest {
-            Some(manifest) if !first => Ok(manifest.clone()),
+    /// What there is to fetch, as it is now for the first connection of an attempt.
+    fn list(&self, first: bool) -> Result<Arc<Listing>, source::SourceError> {
+        let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*listing {
+            Some(listing) if !first => Ok(listing.clone()),
             _ => {
                 let listed = Arc::new(source::list(&self.order.source)?);
-                *manifest = Some(listed.clone());
+                *listing = Some(listed.clone());
                 Ok(listed)
             }
         }
-    }
-
-    fn leave(&self) {
-        self.connections.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 /// Answers on one connection until it ends.
 pub(super) fn serve(link: &mut Link, open: Open, share: &Share) -> Result<(), LinkError> {
-    let served = match share.list() {
-        Ok(manifest) => answer(link, open, share, &manifest),
+    let served = match share.list(open.have.is_some()) {
+        Ok(listing) => answer(link, open, share, &listing),
         Err(error) => {
             tracing::info!(%error, "what was offered cannot be read any more");
             share
@@ -75,7 +69,6 @@ pub(super) fn serve(link: &mut Link, open: Open, share: &Share) -> Result<(), Li
             refuse(link, RefusedWhy::Unreadable)
         }
     };
-    share.leave();
     match served {
         Err(error) if is_gone(&error) => Ok(()),
         served => served,
@@ -87,22 +80,22 @@ pub(super) fn refuse(link: &mut Link, why: RefusedWhy) -> Result<(), LinkError> 
     link.flush()
 }
 
-fn answer(
-    link: &mut Link,
-    open: Open,
-    share: &Share,
-    manifest: &Manifest,
-) -> Result<(), LinkError> {
+fn answer(link: &mut Link, open: Open, share: &Share, listing: &Listing) -> Result<(), LinkError> {
+    let manifest = &listing.manifest;
     let entries = u32::try_from(manifest.entries().len()).unwrap_or(u32::MAX);
     let revision = manifest.revision();
     link.send(&Message::Opened(Opened { revision, entries }))?;
     link.flush()?;
-    let moved = open.have;
-    share.moved.store(moved, Ordering::Relaxed);
-    share.reporter.report(Report::Began {
-        moved,
-        folder: None,
-    });
+    if let Some(moved) = open.have {
+        share.moved.store(moved, Ordering::Relaxed);
+        share.reporter.report(Report::Began {
+            moved,
+            folder: None,
+        });
+        if open.revision.is_some_and(|had| had != revision) {
+            share.reporter.report(Report::Changed);
+        }
+    }
     link.expect_silence(true)?;
     let mut source = Source::new(share.order.source.clone());
     let mut buffer = vec![0; GROUP_BUFFER_BYTES];
@@ -116,12 +109,15 @@ fn answer(
         };
         match message {
             Some(Message::List(from)) => send_page(link, manifest, from)?,
+            Some(Message::Check(want)) if want.count <= CHECK_GROUPS_MAX && wants.is_empty() => {
+                send_hashes(link, share, listing, &mut source, want, &mut buffer)?;
+            }
             Some(Message::Want(want)) if wants.len() < WANTS_MAX => wants.push_back(want),
             Some(_) => return Err(LinkError::Unexpected("what makes no sense here")),
             None => {}
         }
         if let Some(want) = wants.front_mut() {
-            send_group(link, share, manifest, &mut source, want.first, &mut buffer)?;
+            send_group(link, share, listing, &mut source, want.first, &mut buffer)?;
             want.first = want.first.saturating_add(1);
             want.count = want.count.saturating_sub(1);
             if want.count == 0 {
@@ -151,33 +147,80 @@ fn send_page(link: &mut Link, manifest: &Manifest, from: u32) -> Result<(), Link
 fn send_group(
     link: &mut Link,
     share: &Share,
-    manifest: &Manifest,
+    listing: &Listing,
     source: &mut Source,
     group: u64,
     buffer: &mut [u8],
 ) -> Result<(), LinkError> {
-    let piece = manifest.piece(group);
-    let piece = piece.ok_or(LinkError::Unexpected("a wish for what does not exist"))?;
-    let whole = manifest.entry(piece.entry).map_or(0, |entry| entry.bytes);
+    let Some(piece) = read_group(share, listing, source, group, buffer)? else {
+        return link.send(&Message::Gone(group));
+    };
     let bytes = piece.bytes as usize;
-    match source.read(manifest, piece, buffer) {
-        Ok(true) => {}
-        Ok(false) => return link.send(&Message::Gone(group)),
-        Err(error) => {
-            tracing::info!(%error, "a file that is offered cannot be read any more");
-            return link.send(&Message::Gone(group));
-        }
+    if is_zeros(&buffer[..bytes]) {
+        link.send(&Message::Zeros(group))?;
+    } else {
+        let hash = hash_of(listing, piece, &buffer[..bytes]);
+        buffer[bytes..bytes + CHAIN_BYTES].copy_from_slice(&hash);
+        link.send(&Message::Group {
+            group,
+            bytes: piece.bytes,
+        })?;
+        link.send_bytes(&buffer[..bytes + CHAIN_BYTES])?;
     }
-    let hash = chain(&buffer[..bytes], piece.offset, whole);
-    buffer[bytes..bytes + CHAIN_BYTES].copy_from_slice(&hash);
-    link.send(&Message::Group {
-        group,
-        bytes: piece.bytes,
-    })?;
-    link.send_bytes(&buffer[..bytes + CHAIN_BYTES])?;
     let moved = share
         .moved
         .fetch_add(u64::from(piece.bytes), Ordering::Relaxed);
     share.reporter.progress(moved + u64::from(piece.bytes));
     Ok(())
+}
+
+/// Tells the hashes of groups of a file that the other side has in an earlier state.
+fn send_hashes(
+    link: &mut Link,
+    share: &Share,
+    listing: &Listing,
+    source: &mut Source,
+    want: Want,
+    buffer: &mut [u8],
+) -> Result<(), LinkError> {
+    let mut hashes = Vec::new();
+    for group in (want.first..).take(want.count as usize) {
+        let Some(piece) = read_group(share, listing, source, group, buffer)? else {
+            link.send(&Message::Gone(group))?;
+            return link.flush();
+        };
+        hashes.extend(hash_of(listing, piece, &buffer[..piece.bytes as usize]));
+        if share.stopped.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    let first = want.first;
+    link.send(&Message::Hashes(Hashes { first, hashes }))?;
+    link.flush()
+}
+
+/// Reads a group; nothing when its file is not what was listed.
+fn read_group(
+    share: &Share,
+    listing: &Listing,
+    source: &mut Source,
+    group: u64,
+    buffer: &mut [u8],
+) -> Result<Option<Piece>, LinkError> {
+    let piece = listing.manifest.piece(group);
+    let piece = piece.ok_or(LinkError::Unexpected("a wish for what does not exist"))?;
+    match source.read(listing, piece, buffer) {
+        Ok(same) => Ok(Some(piece).filter(|_| same)),
+        // The disk itself: the next attempt would come no further.
+        Err(error) => {
+            let failed = Report::Failed(TransferFailure::Source);
+            share.reporter.report(failed);
+            Err(LinkError::Source(error))
+        }
+    }
+}
+
+fn hash_of(listing: &Listing, piece: Piece, bytes: &[u8]) -> [u8; CHAIN_BYTES] {
+    let whole = listing.manifest.entry(piece.entry);
+    chain(bytes, piece.offset, whole.map_or(0, |entry| entry.bytes))
 }

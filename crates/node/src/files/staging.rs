@@ -2,62 +2,76 @@
 //!
 //! ```text
 //! .hallway-0123456789abcdef.part/
-//!   manifest    the list of what is offered
-//!   groups      which groups are there: number (8 bytes) and hash (32) each, appended
-//!   data/       the files, under safe names
-//!   place       where all of it went, once it was complete
+//!   manifest      the list of what is offered
+//!   groups-REV    which groups of this revision of it are there: number (8 bytes) and hash (32)
+//!                 each, appended
+//!   data/         the files, under safe names
+//!   place         where all of it went, once it was complete
 //! ```
 //!
-//! A group is recorded after it was written. What the record says is believed after a crash of
-//! the node, for then the system still has the bytes; after a crash of the system each group is
-//! read and compared again, and so is every file that somebody else wrote to.
+//! A group is recorded after it was checked and written. A new attempt believes the record and
+//! goes on at once, whatever has happened to the disk meanwhile. Only when nothing is missing any
+//! more, what came in earlier attempts is read once and compared with its recorded hash, and what
+//! is damaged is fetched again: so a resume costs no reading however often it happens, and nothing
+//! gets its name that is not byte for byte what was sent.
 
 use hallway_model::TransferId;
 use hallway_proto::bulk::{
     CHAIN_BYTES, Entry, Kind, Manifest, Piece, Plan, Revision, chain, fold, numbered, safe_name,
 };
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
-use std::collections::HashSet;
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags, XattrFlags};
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, FileTimes, Permissions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const MANIFEST: &str = "manifest";
-const GROUPS: &str = "groups";
+const GROUPS: &str = "groups-";
 const DATA: &str = "data";
 const PLACE: &str = "place";
+const PREFIX: &str = ".hallway-";
+const SUFFIX: &str = ".part";
 
 /// Bytes of one record in `groups`.
 const RECORD_BYTES: usize = 8 + CHAIN_BYTES;
-/// The number of a record that says under which start of the system the next ones were made.
-const BOOT: u64 = u64::MAX;
-/// The number of a record that says that all before it is safe on disk.
-const SYNCED: u64 = u64::MAX - 1;
-/// A file that was written so long after the last record was not written by us.
-const WRITTEN_LATE: Duration = Duration::from_secs(2);
+/// In the number of a record: the group was found damaged.
+const LOST: u64 = 1 << 63;
 /// Numbers tried behind a name that is taken.
 const NUMBERS_MAX: u32 = 10_000;
 /// Room that is left to others on a disk.
 pub(super) const ROOM_LEFT_BYTES: u64 = 16 << 20;
+/// Parts to which nothing was added for so long are removed: who offered is not coming back, and
+/// should they, it begins anew.
+const ABANDONED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Says on file systems that can keep it that a file came from somebody else, as programs that
+/// download do. It names the program and no person: the mark travels with copies of the file.
+const ORIGIN: (&str, &[u8]) = ("user.xdg.origin.url", b"hallway:");
+
+/// The hash of a group, and which.
+pub(super) type Group = (u64, [u8; CHAIN_BYTES]);
 
 /// The staging folder of a transfer.
 pub(super) fn path(folder: &Path, id: &TransferId) -> PathBuf {
     let id = id.message.to_string();
-    folder.join(format!(".hallway-{}.part", &id[..16]))
+    folder.join(format!("{PREFIX}{}{SUFFIX}", &id[..16]))
 }
 
 /// See the module.
 pub(super) struct Staging {
     folder: PathBuf,
     path: PathBuf,
-    data: OwnedFd,
+    data: Arc<OwnedFd>,
     /// The safe name of each entry, none twice in a folder.
     names: Vec<String>,
     groups: Mutex<File>,
+    /// Records of earlier attempts, in bytes.
+    earlier: u64,
+    /// The folder that was last wanted: what comes next is mostly beside it.
+    last_parent: Mutex<Option<(u32, Arc<OwnedFd>)>>,
 }
 
 /// What an earlier attempt left.
@@ -70,6 +84,15 @@ pub(super) enum Left {
     Done(PathBuf),
 }
 
+/// What of an earlier list is of use for a new one, numbered as in the new one.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Groups of files that are the same.
+    pub(super) same: Vec<Group>,
+    /// Groups of files that have changed: whoever has them knows whether these have.
+    pub(super) doubtful: Vec<Group>,
+}
+
 /// Makes the folder, or looks at what an earlier attempt left in it.
 pub(super) fn look(folder: &Path, id: &TransferId) -> io::Result<Left> {
     let path = path(folder, id);
@@ -79,9 +102,7 @@ pub(super) fn look(folder: &Path, id: &TransferId) -> io::Result<Left> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    let found = fs::symlink_metadata(&path)?;
-    let own = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
-    if !own || found.mode() & 0o077 != 0 {
+    if !is_own(&path)? {
         let why = "somebody else's file is where the parts would go";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
@@ -93,6 +114,44 @@ pub(super) fn look(folder: &Path, id: &TransferId) -> io::Result<Left> {
         }
     }
     Ok(read_manifest(&path.join(MANIFEST)).map_or(Left::Nothing, Left::Some))
+}
+
+/// A folder that is ours and that nobody else can enter.
+fn is_own(path: &Path) -> io::Result<bool> {
+    let found = fs::symlink_metadata(path)?;
+    let own = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+    Ok(own && found.mode() & 0o077 == 0)
+}
+
+/// Removes parts in this folder to which nothing was added for a long time, but not of `except`.
+pub(super) fn sweep(folder: &Path, except: Option<&TransferId>) {
+    let kept = except.map(|id| path(folder, id));
+    let inside = fs::read_dir(folder).into_iter().flatten();
+    for path in inside.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_ours = name.starts_with(PREFIX) && name.ends_with(SUFFIX);
+        let other = Some(&path) != kept.as_ref();
+        if is_ours && other && is_own(&path).unwrap_or(false) && is_abandoned(&path) {
+            match fs::remove_dir_all(&path) {
+                Ok(()) => tracing::info!("removed parts of a file that nobody has sent for long"),
+                Err(error) => tracing::warn!(%error, "old parts of a file stay"),
+            }
+        }
+    }
+}
+
+/// Neither the folder nor anything right in it has been written to for long.
+fn is_abandoned(path: &Path) -> bool {
+    let inside = fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    let times = inside
+        .map(|entry| entry.metadata())
+        .chain([fs::symlink_metadata(path)])
+        .map(|found| found.and_then(|found| found.modified()));
+    let limit = SystemTime::now().checked_sub(ABANDONED);
+    limit.is_some_and(|limit| times.into_iter().all(|at| at.is_ok_and(|at| at < limit)))
 }
 
 fn read_place(path: &Path) -> Option<PathBuf> {
@@ -117,6 +176,7 @@ fn read_manifest(path: &Path) -> Option<Manifest> {
     (manifest.revision() == Revision(revision)).then_some(manifest)
 }
 
+/// Writes the list; until it is whole the one before it holds.
 fn write_manifest(path: &Path, manifest: &Manifest) -> io::Result<()> {
     let mut bytes = manifest.revision().0.to_vec();
     let mut encoded = Vec::new();
@@ -127,34 +187,134 @@ fn write_manifest(path: &Path, manifest: &Manifest) -> io::Result<()> {
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(&encoded);
     }
-    fs::write(path, bytes)
+    let new = path.with_extension("new");
+    fs::write(&new, bytes)?;
+    fs::rename(new, path)
+}
+
+fn groups_name(manifest: &Manifest) -> String {
+    format!("{GROUPS}{}", hex::encode(manifest.revision().0))
+}
+
+fn record(group: u64, hash: &[u8; CHAIN_BYTES]) -> [u8; RECORD_BYTES] {
+    let mut record = [0; RECORD_BYTES];
+    record[..8].copy_from_slice(&group.to_be_bytes());
+    record[8..].copy_from_slice(hash);
+    record
+}
+
+/// Calls `take` with each record of the front of a file: the group, its hash, and whether it is
+/// there or lost.
+fn each_record(
+    groups: &File,
+    bytes: u64,
+    mut take: impl FnMut(u64, [u8; CHAIN_BYTES], bool) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 512 * RECORD_BYTES];
+    let mut at = 0;
+    while at < bytes {
+        let left = usize::try_from(bytes - at).unwrap_or(usize::MAX);
+        let part = &mut buffer[..left.min(512 * RECORD_BYTES)];
+        groups.read_exact_at(part, at)?;
+        at += part.len() as u64;
+        for record in part.as_chunks::<RECORD_BYTES>().0 {
+            let (number, hash) = record.split_at(8);
+            let number = u64::from_be_bytes(number.try_into().map_err(io::Error::other)?);
+            let hash = hash.try_into().map_err(io::Error::other)?;
+            take(number & !LOST, hash, number & LOST == 0)?;
+        }
+    }
+    Ok(())
+}
+
+/// What of the parts of an earlier list belongs into a new one.
+pub(super) fn compare(
+    folder: &Path,
+    id: &TransferId,
+    before: &Manifest,
+    now: &Manifest,
+) -> io::Result<Kept> {
+    let (old, new) = (full_names(before), full_names(now));
+    let places: HashMap<&str, u32> = new.iter().map(String::as_str).zip(0..).collect();
+    let groups = match File::open(path(folder, id).join(groups_name(before))) {
+        Ok(groups) => groups,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+        Err(error) => return Err(error),
+    };
+    let mut there = HashMap::new();
+    each_record(&groups, whole_records(&groups)?, |group, hash, is_there| {
+        if is_there {
+            there.insert(group, hash);
+        } else {
+            there.remove(&group);
+        }
+        Ok(())
+    })?;
+    let mut kept = Kept::default();
+    for (group, hash) in there {
+        let Some(piece) = before.piece(group) else {
+            continue;
+        };
+        let place = usize::try_from(piece.entry).ok().and_then(|n| old.get(n));
+        let Some(number) = place.and_then(|place| places.get(place.as_str())) else {
+            continue;
+        };
+        let moved = now.groups_of(*number).start + (group - before.groups_of(piece.entry).start);
+        // Of another length it has another hash too.
+        let fits = now.piece(moved).is_some_and(|at| {
+            (at.entry, at.offset, at.bytes) == (*number, piece.offset, piece.bytes)
+        });
+        let (was, is) = (before.entry(piece.entry), now.entry(*number));
+        let same = was.zip(is).is_some_and(|(was, is)| {
+            (was.bytes, was.modified_ms, was.version) == (is.bytes, is.modified_ms, is.version)
+        });
+        match (fits, same) {
+            (true, true) => kept.same.push((moved, hash)),
+            (true, false) => kept.doubtful.push((moved, hash)),
+            (false, _) => {}
+        }
+    }
+    kept.doubtful.sort_unstable_by_key(|(group, _)| *group);
+    Ok(kept)
+}
+
+fn whole_records(groups: &File) -> io::Result<u64> {
+    let bytes = groups.metadata()?.len();
+    Ok(bytes - bytes % RECORD_BYTES as u64)
 }
 
 impl Staging {
-    /// Begins with a list that is new here. Of the one before, if any, files that are the same in
-    /// both stay; what else there is goes.
+    /// Begins with a list that is new here. Of what came for the one before, if any, these groups
+    /// stay, and what belongs to neither list goes.
     pub(super) fn begin(
         folder: &Path,
         id: &TransferId,
         manifest: &Manifest,
-        before: Option<Manifest>,
+        kept: Option<&[Group]>,
     ) -> io::Result<(Self, Plan)> {
         let path = path(folder, id);
-        let kept = match before {
-            Some(before) => keep_unchanged(folder, id, &before, manifest)?,
-            None => {
-                clear(&path)?;
-                Vec::new()
-            }
-        };
-        write_manifest(&path.join(MANIFEST), manifest)?;
-        let staging = Self::open(folder, id, manifest, true)?;
-        let mut plan = Plan::new(manifest);
-        for (group, chain) in kept {
-            staging.record(group, &chain)?;
-            plan.handle_have(group, manifest);
+        let groups = groups_name(manifest);
+        if kept.is_none() {
+            clear(&path, |_| false)?;
         }
-        Ok((staging, plan))
+        let mut records = BufWriter::new(create(&path.join(&groups))?);
+        for (group, hash) in kept.unwrap_or_default() {
+            records.write_all(&record(*group, hash))?;
+        }
+        records.into_inner().map_err(|error| error.into_error())?;
+        // From here on the new list holds.
+        write_manifest(&path.join(MANIFEST), manifest)?;
+        clear(&path, |name| [MANIFEST, DATA, &groups].contains(&name))?;
+        if kept.is_some() {
+            let names = full_names(manifest);
+            let kinds = manifest.entries().iter().map(|entry| entry.kind);
+            prune(
+                &path.join(DATA),
+                "",
+                &names.iter().map(String::as_str).zip(kinds).collect(),
+            )?;
+        }
+        Self::go_on(folder, id, manifest)
     }
 
     /// Goes on with the list that is here.
@@ -163,17 +323,6 @@ impl Staging {
         id: &TransferId,
         manifest: &Manifest,
     ) -> io::Result<(Self, Plan)> {
-        let staging = Self::open(folder, id, manifest, false)?;
-        let mut plan = Plan::new(manifest);
-        for (group, _) in staging.trusted(manifest)? {
-            plan.handle_have(group, manifest);
-        }
-        // What is trusted now is trusted for as long as the system runs.
-        staging.record(BOOT, &boot_id())?;
-        Ok((staging, plan))
-    }
-
-    fn open(folder: &Path, id: &TransferId, manifest: &Manifest, fresh: bool) -> io::Result<Self> {
         let path = path(folder, id);
         let data = path.join(DATA);
         match fs::DirBuilder::new().mode(0o700).create(&data) {
@@ -187,19 +336,30 @@ impl Staging {
             .append(true)
             .create(true)
             .mode(0o600)
-            .open(path.join(GROUPS))?;
+            .open(path.join(groups_name(manifest)))?;
+        // A record that was cut off would shift all that come after it.
+        let earlier = whole_records(&groups)?;
+        groups.set_len(earlier)?;
+        let mut plan = Plan::new(manifest);
+        each_record(&groups, earlier, |group, _, is_there| {
+            if is_there {
+                plan.handle_have(group, manifest);
+            } else {
+                plan.handle_lost(group, manifest);
+            }
+            Ok(())
+        })?;
         let staging = Self {
             folder: folder.to_owned(),
             path,
-            data,
+            data: Arc::new(data),
             names: safe_names(manifest),
             groups: Mutex::new(groups),
+            earlier,
+            last_parent: Mutex::default(),
         };
-        if fresh {
-            staging.record(BOOT, &boot_id())?;
-        }
         staging.make_folders(manifest)?;
-        Ok(staging)
+        Ok((staging, plan))
     }
 
     fn make_folders(&self, manifest: &Manifest) -> io::Result<()> {
@@ -216,19 +376,33 @@ impl Staging {
     }
 
     /// The open folder that an entry is in, reached without following any link, and its name.
-    fn parent(&self, manifest: &Manifest, number: u32) -> io::Result<(OwnedFd, &str)> {
-        let mut steps = Vec::new();
-        let mut above = number;
+    fn parent(&self, manifest: &Manifest, number: u32) -> io::Result<(Arc<OwnedFd>, &str)> {
+        let name = self.name(number);
+        if number == 0 {
+            return Ok((self.data.clone(), name));
+        }
+        let wanted = manifest.entry(number).map_or(0, |entry| entry.parent);
+        let mut last = self
+            .last_parent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, folder)) = last.as_ref().filter(|(number, _)| *number == wanted) {
+            return Ok((folder.clone(), name));
+        }
+        let mut steps = vec![wanted];
+        let mut above = wanted;
         while above != 0 {
             above = manifest.entry(above).map_or(0, |entry| entry.parent);
             steps.push(above);
         }
-        let mut folder = self.data.try_clone()?;
+        let mut folder = self.data.clone();
         for step in steps.into_iter().rev() {
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            folder = rustix::fs::openat(&folder, self.name(step), flags, Mode::empty())?;
+            let inside = rustix::fs::openat(&folder, self.name(step), flags, Mode::empty())?;
+            folder = Arc::new(inside);
         }
-        Ok((folder, self.name(number)))
+        *last = Some((wanted, folder.clone()));
+        Ok((folder, name))
     }
 
     fn name(&self, number: u32) -> &str {
@@ -236,76 +410,72 @@ impl Staging {
         name.map_or("_", String::as_str)
     }
 
-    /// The file of an entry, to be written.
+    /// The file of an entry, to be written: of its full length, with holes where nothing is yet.
     pub(super) fn open_file(&self, manifest: &Manifest, number: u32) -> io::Result<File> {
         let (folder, name) = self.parent(manifest, number)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&folder, name, flags, Mode::from_raw_mode(0o600))?;
-        Ok(file.into())
+        let file = File::from(file);
+        let bytes = manifest.entry(number).map_or(0, |entry| entry.bytes);
+        if file.metadata()?.len() != bytes {
+            file.set_len(bytes)?;
+        }
+        Ok(file)
     }
 
     /// Notes that a group was checked and written.
-    pub(super) fn record(&self, group: u64, chain: &[u8; CHAIN_BYTES]) -> io::Result<()> {
-        let mut record = [0; RECORD_BYTES];
-        record[..8].copy_from_slice(&group.to_be_bytes());
-        record[8..].copy_from_slice(chain);
-        let mut groups = self.groups.lock().unwrap_or_else(|e| e.into_inner());
-        groups.write_all(&record)
-    }
-
-    /// Everything that was recorded is on disk from now on, so that even a crash of the system
-    /// costs nothing.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        rustix::fs::syncfs(&self.data)?;
-        self.record(SYNCED, &[0; CHAIN_BYTES])
-    }
-
-    /// The groups that are there, as far as the records can be believed.
-    fn trusted(&self, manifest: &Manifest) -> io::Result<Vec<(u64, [u8; CHAIN_BYTES])>> {
-        let groups = self.groups.lock().unwrap_or_else(|e| e.into_inner());
-        let recorded_at = groups.metadata()?.modified()?;
-        let mut reader = BufReader::new(&*groups);
-        let mut found = Vec::new();
-        // Whether what was written since the last start of the system, or the last sync, counts.
-        let (mut same_boot, mut synced) = (false, 0);
-        let mut record = [0; RECORD_BYTES];
-        while reader.read_exact(&mut record).is_ok() {
-            let (number, hash) = record.split_at(8);
-            let number = u64::from_be_bytes(number.try_into().map_err(io::Error::other)?);
-            let hash: [u8; CHAIN_BYTES] = hash.try_into().map_err(io::Error::other)?;
-            match number {
-                BOOT => same_boot = hash == boot_id(),
-                SYNCED => synced = found.len(),
-                _ => found.push((number, hash)),
-            }
+    pub(super) fn record(&self, group: u64, hash: &[u8; CHAIN_BYTES]) -> io::Result<()> {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = groups.write_all(&record(group, hash));
+        if written.is_err() {
+            // Half a record on a full disk would shift all that come after it.
+            groups.set_len(whole_records(&groups)?)?;
         }
-        let sure = if same_boot { found.len() } else { synced };
-        // A file is opened once for all its groups, which mostly come in order.
-        let mut open: Option<(u32, File, bool)> = None;
+        written
+    }
+
+    /// Bytes that still fit on the disk.
+    pub(super) fn room(&self) -> io::Result<u64> {
+        let found = rustix::fs::fstatvfs(&self.data)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    /// Reads what earlier attempts have left and compares it with the records. Calls `go_on` with
+    /// each group and whether it is what it was, until that says no.
+    pub(super) fn check_earlier(
+        &self,
+        manifest: &Manifest,
+        mut go_on: impl FnMut(u64, bool) -> bool,
+    ) -> io::Result<()> {
+        let groups = self
+            .groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .try_clone()?;
+        let mut open: Option<(u32, File)> = None;
         let mut buffer = Vec::new();
-        let mut trusted = Vec::new();
-        for (at, (group, hash)) in found.into_iter().enumerate() {
-            let Some(piece) = manifest.piece(group) else {
-                continue;
+        let mut damaged = Vec::new();
+        let mut stopped = false;
+        each_record(&groups, self.earlier, |group, hash, is_there| {
+            let Some(piece) = manifest.piece(group).filter(|_| is_there && !stopped) else {
+                return Ok(());
             };
-            if open
-                .as_ref()
-                .is_none_or(|(entry, ..)| *entry != piece.entry)
-            {
-                let file = self.open_file(manifest, piece.entry)?;
-                let late = file.metadata()?.modified()? > recorded_at + WRITTEN_LATE;
-                open = Some((piece.entry, file, late));
-            }
-            let Some((_, file, late)) = &open else {
-                continue;
+            let file = match open.take() {
+                Some((entry, file)) if entry == piece.entry => file,
+                _ => self.open_file(manifest, piece.entry)?,
             };
-            let long_enough = file.metadata()?.len() >= piece.offset + u64::from(piece.bytes);
-            let believed = at < sure && !late;
-            if long_enough && (believed || is_there(file, manifest, piece, &hash, &mut buffer)?) {
-                trusted.push((group, hash));
+            let intact = is_intact(&file, manifest, piece, &hash, &mut buffer);
+            open = Some((piece.entry, file));
+            if !intact {
+                damaged.push((group, hash));
             }
+            stopped = !go_on(group, intact);
+            Ok(())
+        })?;
+        for (group, hash) in damaged {
+            self.record(group | LOST, &hash)?;
         }
-        Ok(trusted)
+        Ok(())
     }
 
     /// Gives everything its times, rights and name; never in the place of something else.
@@ -324,6 +494,11 @@ impl Staging {
                 }
                 Kind::Skipped | Kind::Unreadable => continue,
             };
+            if entry.kind == Kind::File {
+                let (name, value) = ORIGIN;
+                // Not every file system can keep it.
+                let _ = rustix::fs::fsetxattr(&file, name, value, XattrFlags::empty());
+            }
             let modified = UNIX_EPOCH + Duration::from_millis(entry.modified_ms);
             file.set_times(FileTimes::new().set_modified(modified))?;
             let runs = entry.kind == Kind::Folder || entry.executable;
@@ -379,17 +554,27 @@ pub(super) fn room(folder: &Path) -> io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn is_there(
+/// Writes zeros where it can without taking room for them.
+pub(super) fn write_zeros(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match rustix::fs::fallocate(file, hole, offset, bytes.len() as u64) {
+        Ok(()) => Ok(()),
+        Err(_) => file.write_all_at(bytes, offset),
+    }
+}
+
+fn is_intact(
     file: &File,
     manifest: &Manifest,
     piece: Piece,
     hash: &[u8; CHAIN_BYTES],
     buffer: &mut Vec<u8>,
-) -> io::Result<bool> {
+) -> bool {
     buffer.resize(piece.bytes as usize, 0);
-    file.read_exact_at(buffer, piece.offset)?;
     let whole = manifest.entry(piece.entry).map_or(0, |entry| entry.bytes);
-    Ok(chain(buffer, piece.offset, whole) == *hash)
+    // What cannot be read is written anew, too.
+    let read = file.read_exact_at(buffer, piece.offset);
+    read.is_ok() && chain(buffer, piece.offset, whole) == *hash
 }
 
 /// Names for all entries, none twice in a folder, not even where case does not count.
@@ -410,48 +595,49 @@ fn safe_names(manifest: &Manifest) -> Vec<String> {
     manifest.entries().iter().map(unique).collect()
 }
 
-/// Of an earlier list, the groups of files that are the same in the new one, where they belong
-/// now; everything else is removed.
-fn keep_unchanged(
-    folder: &Path,
-    id: &TransferId,
-    before: &Manifest,
-    now: &Manifest,
-) -> io::Result<Vec<(u64, [u8; CHAIN_BYTES])>> {
-    let same_shape = before.entries().len() == now.entries().len()
-        && before
-            .entries()
-            .iter()
-            .zip(now.entries())
-            .all(|(b, n)| (b.parent, &b.name, b.kind) == (n.parent, &n.name, n.kind));
-    if !same_shape {
-        clear(&path(folder, id))?;
-        return Ok(Vec::new());
+/// Where each entry is, as a path of safe names.
+fn full_names(manifest: &Manifest) -> Vec<String> {
+    let mut all: Vec<String> = Vec::with_capacity(manifest.entries().len());
+    for (entry, name) in manifest.entries().iter().zip(safe_names(manifest)) {
+        let parent = usize::try_from(entry.parent).ok().and_then(|n| all.get(n));
+        let full = parent.map_or(name.clone(), |parent| format!("{parent}/{name}"));
+        all.push(full);
     }
-    let old = Staging::open(folder, id, before, false)?;
-    let mut kept = Vec::new();
-    for (group, hash) in old.trusted(before)? {
-        let piece = before.piece(group);
-        let entry = piece.and_then(|piece| Some((piece.entry, before.entry(piece.entry)?)));
-        if let Some((number, entry)) = entry
-            && now.entry(number) == Some(entry)
-        {
-            let within = group - before.groups_of(number).start;
-            kept.push((now.groups_of(number).start + within, hash));
-        }
-    }
-    for (number, entry) in (0..).zip(now.entries()) {
-        if entry.kind == Kind::File && before.entry(number) != Some(entry) {
-            old.open_file(before, number)?.set_len(0)?;
-        }
-    }
-    fs::remove_file(path(folder, id).join(GROUPS))?;
-    Ok(kept)
+    all
 }
 
-fn clear(path: &Path) -> io::Result<()> {
+/// Removes everything below a folder but what is on the list, as what it is on the list.
+fn prune(folder: &Path, name: &str, list: &HashMap<&str, Kind>) -> io::Result<()> {
+    let inside = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        inside => inside?,
+    };
+    for inside in inside {
+        let inside = inside?;
+        let own = inside.file_name();
+        let own = own.to_string_lossy();
+        let full = match name {
+            "" => own.into_owned(),
+            _ => format!("{name}/{own}"),
+        };
+        let kind = inside.file_type()?;
+        match list.get(full.as_str()) {
+            Some(Kind::Folder) if kind.is_dir() => prune(&inside.path(), &full, list)?,
+            Some(Kind::File) if kind.is_file() => {}
+            _ if kind.is_dir() => fs::remove_dir_all(inside.path())?,
+            _ => fs::remove_file(inside.path())?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is right in a folder, but not what is to stay.
+fn clear(path: &Path, stays: impl Fn(&str) -> bool) -> io::Result<()> {
     for inside in fs::read_dir(path)? {
         let inside = inside?;
+        if stays(&inside.file_name().to_string_lossy()) {
+            continue;
+        }
         if inside.file_type()?.is_dir() {
             fs::remove_dir_all(inside.path())?;
         } else {
@@ -461,16 +647,14 @@ fn clear(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What is the same for as long as the system runs; where that is not known, never the same.
-fn boot_id() -> [u8; CHAIN_BYTES] {
-    let mut bytes = [0; CHAIN_BYTES];
-    let id = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    match id.get(..CHAIN_BYTES) {
-        Some(id) => bytes.copy_from_slice(id),
-        // Without randomness nothing here would run at all.
-        None => getrandom::fill(&mut bytes).expect("the system has randomness"),
-    }
-    bytes
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// The rights that this user does not give to new files.
@@ -502,6 +686,7 @@ mod tests {
             bytes,
             modified_ms: 1_700_000_000_123,
             executable: false,
+            version: 0,
         }
     }
 
@@ -556,27 +741,18 @@ mod tests {
         fs::OpenOptions::new().write(true).open(path).unwrap()
     }
 
-    /// Changes a byte of group 1 behind our back.
-    fn damage(folder: &Path) -> File {
-        let file = data(folder);
-        file.write_all_at(b"!", GROUP as u64 + 5).unwrap();
-        file
-    }
-
-    fn set_modified(file: &File, ago: Duration) {
-        let at = std::time::SystemTime::now() - ago;
-        file.set_times(FileTimes::new().set_modified(at)).unwrap();
-    }
-
     #[test]
     fn what_was_noted_is_found_again_and_nothing_else() {
         let folder = filled(&one_file());
         assert_eq!(found(folder.path()), [0, 1, 2]);
-        // A record that was cut off counts for nothing.
-        let groups = path(folder.path(), &ID).join(GROUPS);
+        // A record that was cut off counts for nothing, and shifts none that come after it.
+        let groups = path(folder.path(), &ID).join(groups_name(&one_file()));
         let log = fs::OpenOptions::new().write(true).open(&groups).unwrap();
-        log.set_len(RECORD_BYTES as u64 * 3 + 39).unwrap();
+        log.set_len(RECORD_BYTES as u64 * 2 + 39).unwrap();
         assert_eq!(found(folder.path()), [0, 1]);
+        let (staging, _) = Staging::go_on(folder.path(), &ID, &one_file()).unwrap();
+        put(&staging, &one_file(), 2);
+        assert_eq!(found(folder.path()), [0, 1, 2]);
         let private = |name| {
             fs::metadata(path(folder.path(), &ID).join(name))
                 .unwrap()
@@ -585,64 +761,182 @@ mod tests {
         assert_eq!((private("") & 0o77, private("data/x.bin") & 0o77), (0, 0));
     }
 
-    #[test]
-    fn of_a_file_that_somebody_wrote_to_only_what_is_damaged_is_lost() {
-        let folder = filled(&one_file());
-        let file = damage(folder.path());
-        set_modified(&file, Duration::ZERO);
-        let groups = path(folder.path(), &ID).join(GROUPS);
-        set_modified(
-            &File::options().append(true).open(groups).unwrap(),
-            Duration::from_secs(9),
-        );
-        assert_eq!(found(folder.path()), [0, 2]);
-        let folder = filled(&one_file());
-        data(folder.path()).set_len(2 * GROUP as u64 - 1).unwrap();
-        assert_eq!(found(folder.path()), [0]);
-        fs::remove_file(path(folder.path(), &ID).join("data/x.bin")).unwrap();
-        assert_eq!(found(folder.path()), [0; 0]);
+    /// The groups that turn out to be damaged once all are there.
+    fn damaged(folder: &Path) -> Vec<u64> {
+        let (staging, plan) = Staging::go_on(folder, &ID, &one_file()).unwrap();
+        assert!(plan.is_complete(), "the record is believed");
+        let mut damaged = Vec::new();
+        let all = |group, intact: bool| {
+            damaged.extend(Some(group).filter(|_| !intact));
+            true
+        };
+        staging.check_earlier(&one_file(), all).unwrap();
+        damaged
     }
 
     #[test]
-    fn after_a_crash_of_the_system_what_was_not_synced_is_read_again() {
-        for synced in [false, true] {
-            let manifest = one_file();
-            let folder = tempfile::tempdir().unwrap();
-            look(folder.path(), &ID).unwrap();
-            let (staging, _) = Staging::begin(folder.path(), &ID, &manifest, None).unwrap();
-            staging.record(BOOT, &[9; CHAIN_BYTES]).unwrap();
-            (0..3).for_each(|group| put(&staging, &manifest, group));
-            if synced {
-                staging.sync().unwrap();
-            }
+    fn of_a_damaged_file_only_what_is_damaged_is_lost() {
+        type Damage = (fn(&Path), &'static [u64]);
+        let damages: [Damage; 5] = [
+            (|_| {}, &[]),
+            (
+                |path| data(path).write_all_at(b"!", GROUP as u64 + 5).unwrap(),
+                &[1],
+            ),
+            (
+                |path| data(path).set_len(2 * GROUP as u64 - 1).unwrap(),
+                &[1, 2],
+            ),
+            (|path| data(path).set_len(9 * GROUP as u64).unwrap(), &[]),
+            (
+                |folder| fs::remove_file(path(folder, &ID).join("data/x.bin")).unwrap(),
+                &[0, 1, 2],
+            ),
+        ];
+        for (damage, expected) in damages {
+            let folder = filled(&one_file());
             damage(folder.path());
-            let expected: &[u64] = if synced { &[0, 1, 2] } else { &[0, 2] };
-            assert_eq!(found(folder.path()), expected, "synced: {synced}");
+            assert_eq!(damaged(folder.path()), expected);
+            let left: Vec<u64> = (0..3).filter(|group| !expected.contains(group)).collect();
+            assert_eq!(found(folder.path()), left);
+            let (staging, _) = Staging::go_on(folder.path(), &ID, &one_file()).unwrap();
+            expected
+                .iter()
+                .for_each(|group| put(&staging, &one_file(), *group));
+            assert_eq!(damaged(folder.path()), [0; 0]);
+            let place = staging.finish(&one_file()).unwrap();
+            assert_eq!(fs::metadata(place).unwrap().len(), 2 * GROUP_BYTES + 7);
         }
     }
 
     #[test]
-    fn when_the_sender_changed_a_file_the_others_stay() {
-        let list = |bytes| {
-            manifest(&[
-                entry(0, "trip", Kind::Folder, 0),
-                entry(0, "a", Kind::File, bytes),
-                entry(0, "b", Kind::File, 2 * GROUP_BYTES),
-            ])
+    fn what_came_in_this_attempt_is_not_read_again() {
+        let folder = filled(&one_file());
+        let (staging, _) = Staging::go_on(folder.path(), &ID, &one_file()).unwrap();
+        put(&staging, &one_file(), 0);
+        let mut read = 0;
+        let count = |_, _| {
+            read += 1;
+            read < 2
         };
-        let (before, now) = (list(5), list(2 * GROUP_BYTES));
+        staging.check_earlier(&one_file(), count).unwrap();
+        assert_eq!(read, 2, "it ends when it is told to");
+    }
+
+    #[test]
+    fn of_a_list_that_changed_only_what_changed_is_lost() {
+        let file = |name: &str, bytes, version| Entry {
+            version,
+            ..entry(0, name, Kind::File, bytes)
+        };
+        let trip = || entry(0, "trip", Kind::Folder, 0);
+        let two = 2 * GROUP_BYTES;
+        let before = manifest(&[
+            trip(),
+            file("a", 5, 1),
+            file("b", two, 2),
+            file("c", two, 3),
+            file("gone", 1, 4),
+            entry(0, "kind", Kind::Folder, 0),
+        ]);
+        let now = manifest(&[
+            trip(),
+            file("kind", 1, 9),
+            file("a", 5, 1),
+            file("b", two, 7),
+            file("c", two + 1, 8),
+        ]);
         let folder = filled(&before);
-        let begun = Staging::begin(folder.path(), &ID, &now, Some(before)).unwrap();
-        let has: Vec<_> = (0..now.groups())
-            .filter(|group| begun.1.has(*group))
-            .collect();
-        assert_eq!(has, [2, 3]);
-        drop(begun);
-        assert_eq!(found(folder.path()), [2, 3]);
+        let kept = compare(folder.path(), &ID, &before, &now).unwrap();
+        let numbers = |groups: &[Group]| groups.iter().map(|(group, _)| *group).collect::<Vec<_>>();
+        assert_eq!(numbers(&kept.same), [1]);
+        assert_eq!(numbers(&kept.doubtful), [2, 3, 4, 5]);
+        // Of c, whoever has it says, the second half is the same.
+        let groups = [&kept.same[..], &kept.doubtful[3..]].concat();
+        let (_, plan) = Staging::begin(folder.path(), &ID, &now, Some(&groups)).unwrap();
+        let has = |plan: &Plan| {
+            (0..now.groups())
+                .filter(|g| plan.has(*g))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(has(&plan), [1, 5]);
+        assert_eq!(found(folder.path()), [1, 5]);
+        let inside = path(folder.path(), &ID);
+        assert_eq!(names_in(&inside), ["data", &groups_name(&now), "manifest"]);
+        assert_eq!(names_in(&inside.join("data/trip")), ["a", "b", "c"]);
         let other = one_file();
-        let (_, plan) = Staging::begin(folder.path(), &ID, &other, Some(now)).unwrap();
+        let kept = compare(folder.path(), &ID, &now, &other).unwrap();
+        assert!(kept.same.is_empty() && kept.doubtful.is_empty());
+        let (_, plan) = Staging::begin(folder.path(), &ID, &other, Some(&[])).unwrap();
         assert_eq!(plan.bytes(), 0);
-        assert_eq!(names_in(&path(folder.path(), &ID).join(DATA)), [""; 0]);
+        assert_eq!(names_in(&inside.join(DATA)), [""; 0]);
+    }
+
+    #[test]
+    fn until_the_new_list_is_whole_the_old_one_holds() {
+        let folder = filled(&one_file());
+        let inside = path(folder.path(), &ID);
+        // Killed after the first steps of another beginning.
+        let mut other = entry(0, "x.bin", Kind::File, 2 * GROUP_BYTES + 7);
+        other.version = 1;
+        let other = manifest(&[other]);
+        fs::write(inside.join(groups_name(&other)), "").unwrap();
+        fs::write(inside.join("manifest.new"), "half").unwrap();
+        assert_eq!(found(folder.path()), [0, 1, 2]);
+    }
+
+    #[test]
+    fn zeros_take_no_room_and_replace_what_was_there() {
+        let whole = manifest(&[entry(0, "x.bin", Kind::File, 64 * GROUP_BYTES)]);
+        let folder = tempfile::tempdir().unwrap();
+        look(folder.path(), &ID).unwrap();
+        let (staging, _) = Staging::begin(folder.path(), &ID, &whole, None).unwrap();
+        let file = staging.open_file(&whole, 0).unwrap();
+        let zeros = vec![0; GROUP];
+        file.write_all_at(b"old", 3 * GROUP_BYTES + 1).unwrap();
+        for group in 0..64 {
+            write_zeros(&file, &zeros, group * GROUP_BYTES).unwrap();
+        }
+        let found = file.metadata().unwrap();
+        assert_eq!(found.len(), 64 * GROUP_BYTES);
+        // Not every file system has holes; nearly all do.
+        assert!(found.blocks() * 512 < 2 * GROUP_BYTES || found.blocks() * 512 >= found.len());
+        let mut read = vec![1; GROUP];
+        file.read_exact_at(&mut read, 3 * GROUP_BYTES).unwrap();
+        assert_eq!(read, zeros);
+    }
+
+    #[test]
+    fn parts_that_nobody_adds_to_are_removed_after_a_month() {
+        let folder = filled(&one_file());
+        let other = TransferId {
+            message: MessageId([1; 16]),
+            ..ID
+        };
+        look(folder.path(), &other).unwrap();
+        let old = path(folder.path(), &ID);
+        let set_age = |age: Duration| {
+            let inside = fs::read_dir(&old)
+                .unwrap()
+                .map(|entry| entry.unwrap().path());
+            for path in inside.chain([old.clone()]) {
+                let at = FileTimes::new().set_modified(SystemTime::now() - age);
+                File::open(path).unwrap().set_times(at).unwrap();
+            }
+        };
+        set_age(ABANDONED - Duration::from_secs(60));
+        sweep(folder.path(), None);
+        assert!(old.exists());
+        set_age(ABANDONED + Duration::from_secs(60));
+        sweep(folder.path(), Some(&ID));
+        assert!(old.exists(), "it is just being fetched");
+        // What only looks like ours stays.
+        for mode in [0o755, 0o700] {
+            fs::set_permissions(&old, Permissions::from_mode(mode)).unwrap();
+            sweep(folder.path(), None);
+            assert_eq!(old.exists(), mode == 0o755);
+        }
+        assert!(path(folder.path(), &other).exists());
     }
 
     fn names_in(folder: &Path) -> Vec<String> {

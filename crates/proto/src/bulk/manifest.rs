@@ -86,6 +86,18 @@ pub struct Entry {
     /// Its owner may run it.
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     pub executable: bool,
+    /// Of a file, another number once its owner's system has seen it change in any way; only to be
+    /// compared.
+    #[serde(rename = "v", default, skip_serializing_if = "is_zero")]
+    pub version: u64,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What is wrong with a manifest. The fault of who made it.
@@ -188,6 +200,11 @@ impl Manifest {
         self.entries.get(usize::try_from(entry).ok()?)
     }
 
+    /// How many folders an entry is in.
+    pub fn depth(&self, entry: u32) -> Option<u16> {
+        self.depths.get(usize::try_from(entry).ok()?).copied()
+    }
+
     /// How many groups there are.
     pub fn groups(&self) -> u64 {
         self.groups
@@ -257,6 +274,7 @@ mod tests {
             bytes,
             modified_ms: 0,
             executable: false,
+            version: 0,
         }
     }
 

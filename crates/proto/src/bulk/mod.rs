@@ -12,6 +12,10 @@
 //!                                              32 bytes of tree hash, as many records as it takes
 //! ```
 //!
+//! Of a file that changed meanwhile a receiver first asks for the hashes of what it has (`Check`,
+//! `Hashes`), so that only groups that differ are sent again; and a group of nothing but zeros is
+//! told and not sent (`Zeros`).
+//!
 //! Every file is cut into groups of [`GROUP_BYTES`], and all groups of all files are numbered in
 //! the order of the manifest. A small file is one short group, so a single `Want` fetches hundreds
 //! of them without a round trip each; and any group may come from anybody who has it.
@@ -25,9 +29,10 @@ mod wire;
 pub use manifest::{DEPTH_MAX, ENTRIES_MAX, Entry, Kind, Manifest, ManifestError, Piece};
 pub use name::{NAME_BYTES_MAX, fold, numbered, safe_name};
 pub use plan::Plan;
-pub use tree::{CHAIN_BYTES, chain, root};
+pub use tree::{CHAIN_BYTES, chain, is_zeros, root};
 pub use wire::{
-    BulkError, Message, Open, Opened, PAGE_ENTRIES_MAX, Page, RefusedWhy, Revision, Want,
+    BulkError, CHECK_GROUPS_MAX, Hashes, Message, Open, Opened, PAGE_ENTRIES_MAX, Page, RefusedWhy,
+    Revision, Want,
 };
 
 /// Bytes of a group: what is checked, recorded and fetched again as one. A power of two of BLAKE3

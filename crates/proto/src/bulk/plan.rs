@@ -140,6 +140,7 @@ mod tests {
             bytes: (groups - 1) * GROUP_BYTES + last,
             modified_ms: 0,
             executable: false,
+            version: 0,
         };
         manifest.push(entry).unwrap();
         manifest

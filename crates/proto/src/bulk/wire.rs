@@ -5,7 +5,7 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
-use super::{Entry, GROUP_BYTES};
+use super::{CHAIN_BYTES, Entry, GROUP_BYTES};
 use crate::cbor::{self, CborError};
 use hallway_model::ContentId;
 use serde::de::{Deserializer, SeqAccess, Visitor};
@@ -15,6 +15,9 @@ use std::fmt;
 /// Entries in one page. A name takes up to 1,024 bytes and the rest of an entry 40, so that a
 /// sender also ends a page at [`Page::BYTES`].
 pub const PAGE_ENTRIES_MAX: usize = 1024;
+
+/// Groups whose hashes are asked for at once: their hashes take half a record.
+pub const CHECK_GROUPS_MAX: u32 = 1024;
 
 /// What one record carries.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +43,12 @@ pub enum Message {
     },
     /// This group cannot be sent: its file is not what it was.
     Gone(u64),
+    /// This group, which was wanted, is all zeros: nothing follows.
+    Zeros(u64),
+    /// Send the hashes of groups, at most [`CHECK_GROUPS_MAX`].
+    Check(Want),
+    /// They are these.
+    Hashes(Hashes),
     /// Every later record of this direction is under the next key.
     Rekey,
     /// Of a later version; skipped.
@@ -55,9 +64,13 @@ pub struct Open {
     /// The side that connected is the one that has it, and answers requests.
     #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
     pub serving: bool,
-    /// Bytes that the fetching side has, for the other side's information.
-    #[serde(rename = "s", default)]
-    pub have: u64,
+    /// Bytes that the fetching side has, for the other side's information; only on the first
+    /// connection of an attempt.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub have: Option<u64>,
+    /// The revision of what it has, if any.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
 }
 
 /// What there is.
@@ -113,6 +126,25 @@ pub struct Want {
     pub count: u32,
 }
 
+/// Hashes of groups in a row, as [`super::chain`] makes them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hashes {
+    /// The first of the groups.
+    #[serde(rename = "f")]
+    pub first: u64,
+    /// All hashes, one after the other.
+    #[serde(rename = "h", with = "serde_bytes")]
+    pub hashes: Vec<u8>,
+}
+
+impl Hashes {
+    /// Each group with its hash.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &[u8; CHAIN_BYTES])> {
+        let (hashes, _) = self.hashes.as_chunks();
+        (self.first..).zip(hashes)
+    }
+}
+
 /// What is wrong with what the other side sent. Always its fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BulkError {
@@ -141,6 +173,9 @@ const WANT: u8 = 6;
 const GROUP: u8 = 7;
 const GONE: u8 = 8;
 const REKEY: u8 = 9;
+const ZEROS: u8 = 10;
+const CHECK: u8 = 11;
+const HASHES: u8 = 12;
 
 #[derive(Serialize, Deserialize)]
 struct NumberField {
@@ -186,6 +221,9 @@ impl Message {
                 put(out, GROUP, &GroupFields { group, bytes });
             }
             Self::Gone(number) => put(out, GONE, &NumberField { number: *number }),
+            Self::Zeros(number) => put(out, ZEROS, &NumberField { number: *number }),
+            Self::Check(want) => put(out, CHECK, want),
+            Self::Hashes(hashes) => put(out, HASHES, hashes),
             Self::Rekey => put(out, REKEY, &NoFields {}),
             Self::Unknown(kind) => put(out, *kind, &NoFields {}),
         }
@@ -213,6 +251,9 @@ impl Message {
                 fields.map(|GroupFields { group, bytes }| Self::Group { group, bytes })
             }
             GONE => cbor::decode(map).map(|f: NumberField| Self::Gone(f.number)),
+            ZEROS => cbor::decode(map).map(|f: NumberField| Self::Zeros(f.number)),
+            CHECK => cbor::decode(map).map(Self::Check),
+            HASHES => cbor::decode(map).map(Self::Hashes),
             REKEY => cbor::decode(map).map(|_: NoFields| Self::Rekey),
             other => cbor::check(map).map(|()| Self::Unknown(other)),
         };
@@ -279,6 +320,7 @@ mod tests {
             bytes: 1 << 40,
             modified_ms: 1_700_000_000_000,
             executable: true,
+            version: u64::MAX,
         }
     }
 
@@ -301,12 +343,14 @@ mod tests {
             Message::Open(Open {
                 content,
                 serving: false,
-                have: 0,
+                have: None,
+                revision: None,
             }),
             Message::Open(Open {
                 content,
                 serving: true,
-                have: u64::MAX,
+                have: Some(u64::MAX),
+                revision: Some(revision),
             }),
             Message::Opened(Opened {
                 revision,
@@ -327,6 +371,12 @@ mod tests {
                 bytes: 1 << 20,
             },
             Message::Gone(5),
+            Message::Zeros(u64::MAX),
+            Message::Check(Want { first: 1, count: 2 }),
+            Message::Hashes(Hashes {
+                first: 1,
+                hashes: vec![9; 64],
+            }),
             Message::Rekey,
             Message::Unknown(99),
         ];

@@ -21,6 +21,8 @@ fn offer(bytes: u64) -> Box<Offer> {
         folder: false,
         media_type: None,
         thumbnail: None,
+        left_out: 0,
+        left_out_names: Vec::new(),
     })
 }
 

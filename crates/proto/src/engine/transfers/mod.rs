@@ -5,11 +5,13 @@ mod signals;
 
 use super::Engine;
 use crate::io::Output;
-use crate::limits::{TRANSFER_RETRY_FIRST, TRANSFER_RETRY_LONGEST, TRANSFERS_RUNNING_MAX};
+use crate::limits::{
+    TRANSFER_CHANGES_MAX, TRANSFER_RETRY_FIRST, TRANSFER_RETRY_LONGEST, TRANSFERS_RUNNING_MAX,
+};
 use crate::transfer::{Fetch, Meter, Order, Report, Says, Serve};
 use hallway_model::{
-    EventKind, Instant, Now, PROGRESS_PER_SECOND, PeerId, Problem, Refusal, Transfer, TransferId,
-    TransferPhase, TransferState, TransferView,
+    EventKind, Instant, Now, PROGRESS_PER_SECOND, PeerId, Problem, Refusal, Transfer,
+    TransferFailure, TransferId, TransferPhase, TransferState, TransferView,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -41,6 +43,7 @@ struct Live {
     /// The receiver has no room.
     full: bool,
     resumed_at: Option<u64>,
+    changed: u32,
     meter: Meter,
     told_at: Option<Instant>,
     /// The disk did not take the record.
@@ -57,6 +60,7 @@ impl Live {
             failures: 0,
             full: false,
             resumed_at: None,
+            changed: 0,
             meter: Meter::default(),
             told_at: None,
             unsaved_until: None,
@@ -150,6 +154,7 @@ impl Live {
             },
             moved: record.moved,
             resumed_at: self.resumed_at,
+            changed: self.changed,
             rate,
             left_ms: rate.map(|rate| left.saturating_mul(1000) / rate),
             path: record.place.clone(),
@@ -251,10 +256,16 @@ impl Engine {
             if self.transfers.running >= TRANSFERS_RUNNING_MAX {
                 return;
             }
+            // What would have been taken unasked is taken when it has grown.
+            let bytes_max = match entry.is_contact() {
+                true => offer.bytes.max(self.config.accept_files_bytes),
+                false => offer.bytes,
+            };
             self.transfers.running += 1;
             Order::Fetch(Box::new(Fetch {
                 id,
                 peer,
+                bytes_max,
                 offer,
                 folder: place,
                 addresses: entry.addresses(),
@@ -301,7 +312,7 @@ impl Engine {
                 live.full = false;
                 live.failures = 0;
                 live.resumed_at = Some(moved).filter(|moved| *moved > 0);
-                live.record.moved = moved;
+                live.record.moved = moved.min(live.record.offer.bytes);
                 live.meter = Meter::default();
                 live.meter.handle(moved, now.mono);
                 let placed = folder.is_some() && folder != live.record.place;
@@ -325,6 +336,14 @@ impl Engine {
                 live.record.place = Some(place);
                 self.stop_transfer(id);
                 self.save_transfer(id, None);
+            }
+            Report::Changed => {
+                live.changed = live.changed.saturating_add(1);
+                if incoming && live.changed > TRANSFER_CHANGES_MAX {
+                    live.record.phase = TransferPhase::Failed(TransferFailure::Changed);
+                    self.stop_transfer(id);
+                    self.save_transfer(id, None);
+                }
             }
             Report::Lost(why) => {
                 tracing::debug!(?id, %why, "a transfer was interrupted");
