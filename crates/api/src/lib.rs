@@ -18,6 +18,10 @@
 //! | `POST messages` | [`SendRequest`] | [`SendView`] |
 //! | `GET`, `POST files` | [`OfferRequest`] | all transfers; the one begun |
 //! | `GET files/{id}` | | one of them |
+//! | `POST files/upload?to=…&name=…` | the file itself; several `to` are allowed | the transfers begun |
+//! | `GET files/{id}/content` | [`ContentQuery`] | a file that has arrived, or a range of it |
+//! | `GET files/{id}/thumbnail` | | the small picture of an offer |
+//! | `POST files/{id}/open` | [`OpenRequest`] | it is shown on the node's desktop |
 //! | `POST files/{id}/accept` | [`TakeRequest`] | the transfer |
 //! | `POST files/{id}/decline`, `pause`, `resume`, `cancel` | | the transfer |
 //! | `GET calls`, `GET calls/history` | [`CallHistoryQuery`] | calls that are not over; records of those that are |
@@ -48,8 +52,9 @@ pub use feed::Feed;
 pub use gate::{Gate, GateError, OpenView};
 pub use problem::{Candidate, ProblemView};
 pub use schema::{
-    CallHistoryQuery, CallRequest, ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery,
-    LOG_MESSAGES_MAX, LogQuery, NameRequest, OfferRequest, ReactionRequest, ReadRequest,
-    SendRequest, SendView, StatusRequest, SwitchRequest, TakeRequest, VerifyRequest,
+    CallHistoryQuery, CallRequest, ConnectRequest, ContentQuery, DevicesRequest, DoctorQuery, Done,
+    EventsQuery, LOG_MESSAGES_MAX, LogQuery, NameRequest, OfferRequest, OpenRequest,
+    ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest, SwitchRequest, TakeRequest,
+    VerifyRequest,
 };
 pub use server::{Listener, bind, router, serve, serve_page};

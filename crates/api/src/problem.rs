@@ -3,8 +3,10 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hallway_model::{PeerId, Problem, Refusal};
+use hallway_node::files::OpeningError;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// The media type of a problem.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -20,8 +22,8 @@ pub struct ProblemView {
     /// The HTTP status.
     pub status: u16,
     /// Stable: one of [`Problem::code`], or `bad_request`, `no_such_route`, `wrong_method`,
-    /// `too_large`, `wrong_media_type`, `wrong_host`, `foreign_page`, `no_token`, `no_page`,
-    /// `stopping`, `internal`.
+    /// `too_large`, `too_slow`, `wrong_media_type`, `wrong_host`, `foreign_page`, `no_token`,
+    /// `no_page`, `no_such_range`, `could_be_a_program`, `no_desktop`, `stopping`, `internal`.
     pub code: Cow<'static, str>,
     /// What failed, why, and what to do.
     pub detail: String,
@@ -83,6 +85,43 @@ impl ProblemView {
         let detail = format!("a request takes at most {bytes_max} bytes");
         let title = "The request is too large";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", title, detail)
+    }
+
+    /// A part of a file that it does not have.
+    pub(crate) fn no_such_range(bytes: u64) -> Self {
+        let detail = format!("the file has {bytes} bytes, and what you ask for is behind its end");
+        let title = "No such part of the file";
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "no_such_range",
+            title,
+            detail,
+        )
+    }
+
+    /// Nothing more of a body has come for too long.
+    pub(crate) fn too_slow(silence: Duration) -> Self {
+        let detail = format!("nothing has come for {} seconds", silence.as_secs());
+        let title = "Too slow";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", title, detail)
+    }
+
+    /// Something that has arrived is not opened on the desktop.
+    pub(crate) fn not_opened(error: &OpeningError) -> Self {
+        let (status, code, title) = match error {
+            OpeningError::Program(_) => (
+                StatusCode::FORBIDDEN,
+                "could_be_a_program",
+                "Programs are not opened",
+            ),
+            OpeningError::Gone { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "file_unreadable",
+                "The file cannot be read",
+            ),
+            OpeningError::NoDesktop(_) => (StatusCode::CONFLICT, "no_desktop", "No desktop"),
+        };
+        Self::new(status, code, title, error.to_string())
     }
 
     /// The body is not JSON by its own account.

@@ -119,6 +119,24 @@ pub struct OfferRequest {
     pub client_id: Option<String>,
 }
 
+/// `GET /api/v1/files/{id}/content`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentQuery {
+    /// A picture that browsers know may be shown in place; everything else is an attachment.
+    #[serde(default)]
+    pub inline: bool,
+}
+
+/// `POST /api/v1/files/{id}/open`: shows it on the desktop that the node runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenRequest {
+    /// The folder it is in instead.
+    #[serde(default)]
+    pub folder: bool,
+}
+
 /// `POST /api/v1/files/{id}/accept`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

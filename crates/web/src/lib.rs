@@ -33,7 +33,7 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 19] = assets![
+static ASSETS: [Asset; 21] = assets![
     ("index.html", HTML),
     ("style.css", CSS),
     ("icon.svg", SVG),
@@ -52,6 +52,8 @@ static ASSETS: [Asset; 19] = assets![
     ("app/composer.js", SCRIPT),
     ("app/calls.js", SCRIPT),
     ("app/files.js", SCRIPT),
+    ("app/transfers.js", SCRIPT),
+    ("app/uploads.js", SCRIPT),
     ("app/dialogs.js", SCRIPT),
 ];
 

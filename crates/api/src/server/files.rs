@@ -1,15 +1,23 @@
 //! Files: offering them, and deciding about those that others offer.
 
 use super::request::Body as JsonBody;
+use super::uploads::{self, Upload};
 use super::{Result, ask, off_the_reactor, resolve, unexpected};
 use crate::problem::ProblemView;
-use crate::schema::{OfferRequest, TakeRequest};
+use crate::schema::{Done, OfferRequest, OpenRequest, TakeRequest};
 use axum::Json;
-use axum::extract::{Path, State};
-use hallway_model::{Answer, Command, Offer, Problem, Refusal, TransferAct, TransferView};
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use hallway_model::{
+    Answer, Command, Offer, PeerId, Problem, Refusal, TransferAct, TransferState, TransferView,
+};
 use hallway_node::Handle;
-use hallway_node::files;
+use hallway_node::files::{self, Shown};
+use hallway_node::home::Home;
 use std::path::PathBuf;
+
+/// Receivers of one upload: everybody in a large office.
+const UPLOAD_RECEIVERS_MAX: usize = 64;
 
 pub(super) async fn list(State(node): State<Handle>) -> Result<Json<Vec<TransferView>>> {
     let Answer::Transfers(transfers) = ask(&node, Command::Transfers).await? else {
@@ -25,7 +33,7 @@ pub(super) async fn show(
     find(&node, &id).await.map(Json)
 }
 
-async fn find(node: &Handle, id: &str) -> Result<TransferView> {
+pub(super) async fn find(node: &Handle, id: &str) -> Result<TransferView> {
     let Answer::Transfers(transfers) = ask(node, Command::Transfers).await? else {
         return Err(unexpected());
     };
@@ -42,27 +50,160 @@ pub(super) async fn offer(
 ) -> Result<Json<TransferView>> {
     let to = resolve(&node, &request.to).await?.id;
     let source = absolute(request.path)?;
-    let listed = source.clone();
-    let offer: Offer = off_the_reactor(move || {
-        files::offer(&listed).map_err(|error| {
+    let offer = offer_of(source.clone()).await?;
+    let offered = offer_to(&node, to, offer, source, request.client_id).await?;
+    Ok(Json(offered))
+}
+
+async fn offer_of(source: PathBuf) -> Result<Offer> {
+    off_the_reactor(move || {
+        files::offer(&source).map_err(|error| {
             let refusal = Refusal::new(Problem::FileUnreadable, error.to_string());
             ProblemView::refused(&refusal)
         })
     })
-    .await?;
-    let offered = ask(
-        &node,
-        Command::Offer {
-            to,
-            offer: Box::new(offer),
-            source,
-            client_id: request.client_id,
-        },
-    );
-    let Answer::Sent { id, .. } = offered.await? else {
+    .await
+}
+
+async fn offer_to(
+    node: &Handle,
+    to: PeerId,
+    offer: Offer,
+    source: PathBuf,
+    client_id: Option<String>,
+) -> Result<TransferView> {
+    let offer = Box::new(offer);
+    let command = Command::Offer {
+        to,
+        offer,
+        source,
+        client_id,
+    };
+    let Answer::Sent { id, .. } = ask(node, command).await? else {
         return Err(unexpected());
     };
-    find(&node, &id.to_string()).await.map(Json)
+    find(node, &id.to_string()).await
+}
+
+/// `POST files/upload?to=PEER&to=PEER&name=NAME&client_id=X`: the body is the file. It is kept on
+/// this computer until everybody has it.
+pub(super) async fn upload(
+    home: &Home,
+    State(node): State<Handle>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Json<Vec<TransferView>>> {
+    let asked = Uploading::of(query.as_deref().unwrap_or_default())?;
+    let mut receivers = Vec::new();
+    // Whoever is not there is told before all of it is sent.
+    for reference in &asked.to {
+        receivers.push(resolve(&node, reference).await?.id);
+    }
+    let name = files::safe_name(&asked.name);
+    let upload = uploads::receive(home, name, body).await?;
+    // A page that is closed now has sent all of it: it is offered as was asked.
+    let offered = tokio::spawn(async move {
+        let offered = offer_upload(&node, upload, receivers, asked.client_id).await;
+        offered.map(Json)
+    });
+    offered
+        .await
+        .map_err(|error| ProblemView::internal(error.to_string()))?
+}
+
+async fn offer_upload(
+    node: &Handle,
+    mut upload: Upload,
+    receivers: Vec<PeerId>,
+    client_id: Option<String>,
+) -> Result<Vec<TransferView>> {
+    let offer = offer_of(upload.path().to_owned()).await?;
+    let mut offered = Vec::new();
+    for to in receivers {
+        let source = upload.path().to_owned();
+        let one = offer_to(node, to, offer.clone(), source, client_id.clone()).await;
+        match one {
+            Ok(transfer) => {
+                // A request that is repeated finds what was uploaded the first time.
+                if transfer.path.as_deref() == Some(upload.path()) {
+                    upload.keep();
+                }
+                offered.push(transfer);
+            }
+            Err(problem) if offered.is_empty() => return Err(problem),
+            Err(problem) => {
+                tracing::warn!(why = %problem.detail, "an upload was not offered to everybody");
+            }
+        }
+    }
+    Ok(offered)
+}
+
+/// What the query of an upload says.
+struct Uploading {
+    to: Vec<String>,
+    name: String,
+    client_id: Option<String>,
+}
+
+impl Uploading {
+    fn of(query: &str) -> Result<Self> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
+            .map_err(|error| ProblemView::bad_request(error.to_string()))?;
+        let (mut to, mut name, mut client_id) = (Vec::new(), None, None);
+        for (key, value) in pairs {
+            match key.as_str() {
+                "to" if to.len() < UPLOAD_RECEIVERS_MAX => to.push(value),
+                "name" if name.is_none() => name = Some(value),
+                "client_id" if client_id.is_none() => client_id = Some(value),
+                _ => {
+                    let detail = format!(
+                        "`{key}` is too much: an upload takes up to {UPLOAD_RECEIVERS_MAX} `to`, \
+                         one `name` and one `client_id`"
+                    );
+                    return Err(ProblemView::bad_request(detail));
+                }
+            }
+        }
+        match name.filter(|name| !name.is_empty()) {
+            Some(name) if !to.is_empty() => Ok(Self {
+                to,
+                name,
+                client_id,
+            }),
+            _ => {
+                let detail = "an upload needs a `name` and at least one `to` in its query";
+                Err(ProblemView::bad_request(detail))
+            }
+        }
+    }
+}
+
+/// `POST files/{id}/open`: shows what has arrived on the desktop that the node runs on.
+pub(super) async fn open(
+    State(node): State<Handle>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<OpenRequest>,
+) -> Result<Json<Done>> {
+    let transfer = find(&node, &id).await?;
+    let path = transfer
+        .path
+        .filter(|_| transfer.state == TransferState::Done);
+    let Some(path) = path.filter(|_| transfer.incoming) else {
+        let detail = "only what has arrived whole can be opened; `GET files` shows what has";
+        let refusal = Refusal::new(Problem::TransferState, detail);
+        return Err(ProblemView::refused(&refusal));
+    };
+    let shown = match request.folder {
+        true => Shown::Folder,
+        false => Shown::File,
+    };
+    off_the_reactor(move || {
+        let opened = files::open_with_desktop(&path, shown);
+        opened.map_err(|error| ProblemView::not_opened(&error))
+    })
+    .await?;
+    Ok(Json(Done {}))
 }
 
 pub(super) async fn accept(

@@ -1,6 +1,7 @@
 //! The server: routes, extractors, and the listener they are served on.
 
 mod calls;
+mod content;
 mod devices;
 mod files;
 mod history;
@@ -11,6 +12,7 @@ mod peers;
 mod request;
 mod send;
 mod stream;
+mod uploads;
 
 use crate::gate::Gate;
 use crate::problem::{Candidate, ProblemView};
@@ -38,6 +40,8 @@ type Result<T> = std::result::Result<T, ProblemView>;
 /// The routes of the API over the node that runs in this home. With a gate there is a page to
 /// invite to.
 pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
+    let spool = home.clone();
+    let upload = async move |node, query, body| files::upload(&spool, node, query, body).await;
     let doctor = async move |node, query| node::doctor(&home, node, query).await;
     let open = async move || node::open(gate.as_deref());
     let peer = Router::new()
@@ -69,7 +73,11 @@ pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
         .route("/connect", post(peers::connect))
         .route("/messages", post(send::send))
         .route("/files", get(files::list).post(files::offer))
+        .route("/files/upload", post(upload))
         .route("/files/{id}", get(files::show))
+        .route("/files/{id}/content", get(content::content))
+        .route("/files/{id}/thumbnail", get(content::thumbnail))
+        .route("/files/{id}/open", post(files::open))
         .route("/files/{id}/accept", post(files::accept))
         .route("/files/{id}/decline", post(files::decline))
         .route("/files/{id}/pause", post(files::pause))
@@ -99,6 +107,7 @@ pub async fn serve(
     gate: Option<Arc<Gate>>,
 ) -> io::Result<()> {
     let stop = node.clone();
+    tokio::spawn(uploads::tend(node.clone(), home.clone()));
     axum::serve(listener, router(node, home, gate))
         .with_graceful_shutdown(async move { stop.stopping().await })
         .await

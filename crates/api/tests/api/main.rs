@@ -3,6 +3,7 @@
 
 mod calls;
 mod events;
+mod files;
 mod node;
 mod requests;
 mod talk;

@@ -19,7 +19,7 @@ pub(crate) struct TestNode {
     pub(crate) client: Client,
     pub(crate) socket: PathBuf,
     pub(crate) serving: JoinHandle<std::io::Result<()>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl TestNode {
@@ -59,8 +59,13 @@ impl TestNode {
             client,
             socket,
             serving,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// Its folder.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
     }
 
     /// Connects to another node, as `hallway connect` does.

@@ -4,6 +4,8 @@
 
 mod fetch;
 mod link;
+mod opening;
+mod picture;
 mod serve;
 mod source;
 mod staging;
@@ -29,6 +31,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
+pub use hallway_proto::bulk::safe_name;
+pub use opening::{OpeningError, Shown, open_with_desktop};
+pub use picture::{PICTURE_HEAD_BYTES, picture_type};
 pub use source::{SourceError, offer};
 
 /// Connections of one transfer: two keep both ends' cores busy, and more only share the line.

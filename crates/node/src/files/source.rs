@@ -1,5 +1,6 @@
 //! What is offered: listing it, and reading its groups.
 
+use super::picture;
 use hallway_model::{ContentId, FILE_NAME_BYTES_MAX, LEFT_OUT_NAMES_MAX, Offer};
 use hallway_proto::bulk::{DEPTH_MAX, ENTRIES_MAX, Entry, Kind, Manifest, Piece};
 use rustix::fs::Access;
@@ -50,14 +51,18 @@ pub fn offer(path: &Path) -> Result<Offer, SourceError> {
     let first = first.ok_or_else(|| SourceError::Nameless(path.to_owned()))?;
     let left_out = (manifest.entries().iter())
         .filter(|entry| matches!(entry.kind, Kind::Skipped | Kind::Unreadable));
+    let (media_type, thumbnail) = match first.kind {
+        Kind::File => picture::look(path),
+        Kind::Folder | Kind::Skipped | Kind::Unreadable => (None, None),
+    };
     Ok(Offer {
         content: ContentId(content),
         name: shortened(&first.name),
         bytes: manifest.bytes(),
         files: manifest.files(),
         folder: first.kind == Kind::Folder,
-        media_type: None,
-        thumbnail: None,
+        media_type,
+        thumbnail,
         left_out: u32::try_from(left_out.clone().count()).unwrap_or(u32::MAX),
         left_out_names: left_out
             .take(LEFT_OUT_NAMES_MAX)

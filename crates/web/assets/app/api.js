@@ -46,6 +46,14 @@ export function lineSplitter(onValue) {
   };
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 export class Api {
   constructor(token) {
     this.token = token;
@@ -72,6 +80,33 @@ export class Api {
   async get(path, query) {
     const asked = query ? `?${new URLSearchParams(query)}` : "";
     return (await this.request("GET", path + asked)).json();
+  }
+
+  async blob(path) {
+    return (await this.request("GET", path)).blob();
+  }
+
+  /** Sends a file as it is and says how far it is: `fetch` cannot tell that. */
+  upload(path, file, onSent, signal) {
+    const request = new XMLHttpRequest();
+    const end = () => request.abort();
+    const done = new Promise((resolve, reject) => {
+      request.upload.onprogress = (event) => onSent(event.loaded);
+      request.onload = () => {
+        const { status, responseText } = request;
+        if (status === 200) resolve(JSON.parse(responseText));
+        else if (status === 401) reject(new Unreachable("no_token"));
+        else reject(new Refused(parsed(responseText) ?? { status }));
+      };
+      request.onerror = () => reject(new Unreachable("down"));
+      request.onabort = () => reject(new DOMException("", "AbortError"));
+    });
+    request.open("POST", `/api/v1/${path}`);
+    request.setRequestHeader("Authorization", `Bearer ${this.token}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    signal.addEventListener("abort", end);
+    request.send(file);
+    return done.finally(() => signal.removeEventListener("abort", end));
   }
 
   async post(path, body) {

@@ -1,7 +1,10 @@
 // Where a message is written. A draft is kept for each talk, whatever happens to the page.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
+import { Attached, Uploads } from "./files.js";
 import { sends } from "./sends.js";
+import { attachedOf } from "./state.js";
+import { pastedFiles, pastedName } from "./uploads.js";
 
 const TYPING_EVERY_MS = 4000;
 const TEXT_BYTES_MAX = 32 * 1024;
@@ -13,6 +16,8 @@ export function Composer({ app, peer, talk }) {
   const { editing, replying } = talk;
   const [text, setText] = useState(() => localStorage.getItem(key(peer.id)) ?? "");
   const area = useRef();
+  const chooser = useRef();
+  const attached = editing ? [] : attachedOf(app.state, peer.id);
   const typedAt = useRef(0);
   useEffect(() => {
     if (editing) setText(editing.text);
@@ -43,8 +48,24 @@ export function Composer({ app, peer, talk }) {
     app.dispatch({ type: "written", peer: peer.id });
     setText(editing ? (localStorage.getItem(key(peer.id)) ?? "") : text);
   };
+  const paste = (event) => {
+    const files = pastedFiles(event.clipboardData);
+    if (!files.length || editing) return;
+    event.preventDefault();
+    // A picture without a file has this name in every browser.
+    app.attach(peer.id, files, (file) => (file.name === "image.png" ? pastedName(t.pasted, file.type, new Date()) : file.name));
+  };
+  const choose = (event) => {
+    app.attach(peer.id, [...event.target.files]);
+    event.target.value = "";
+    area.current.focus();
+  };
   const send = async () => {
     const said = text.trim();
+    if (attached.length) {
+      app.dispatch({ type: "detach", peer: peer.id });
+      app.uploads.send(peer.id, attached);
+    }
     if (!said) return;
     if (new TextEncoder().encode(said).length > TEXT_BYTES_MAX) return app.tell(t.failed("> 32 KiB"));
     const request = { to: peer.id, text: said, client_id: crypto.randomUUID() };
@@ -81,10 +102,14 @@ export function Composer({ app, peer, talk }) {
       <span><b>${editing ? t.editing : t.replyTo(about.from === app.state.me.id ? t.you : peer.name)}</b> ${about.text?.slice(0, 160)}</span>
       <button type="button" onClick=${leave} aria-label=${t.cancel}>✕</button>
     </div>`}
+    <${Uploads} app=${app} peer=${peer} />
+    <${Attached} app=${app} peer=${peer} files=${attached} />
     <div class="line">
-      <textarea ref=${area} rows="1" value=${text} onInput=${change} onKeyDown=${keyDown}
+      <input ref=${chooser} type="file" multiple hidden onChange=${choose} />
+      <button type="button" disabled=${Boolean(editing)} onClick=${() => chooser.current.click()} aria-label=${t.attach} title=${t.attach}>📎</button>
+      <textarea ref=${area} rows="1" value=${text} onInput=${change} onKeyDown=${keyDown} onPaste=${paste}
         aria-label=${t.message(peer.name)} placeholder=${t.message(peer.name)} title=${t.composerHint} dir="auto"></textarea>
-      <button class="primary" disabled=${!text.trim()}>${t.send}</button>
+      <button class="primary" disabled=${!text.trim() && !attached.length}>${t.send}</button>
     </div>
   </form>`;
 }

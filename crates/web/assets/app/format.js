@@ -14,6 +14,9 @@ export function size(bytes) {
   return `${value.toFixed(digits)} ${UNITS[unit]}`;
 }
 
+/** Whole percent, 100 only when all is there. */
+export const percent = (part, whole) => (whole > 0 ? Math.floor((Math.min(part, whole) * 100) / whole) : 100);
+
 /** 0:07, 12:31, 1:02:03. */
 export function duration(ms) {
   const whole = Math.floor(ms / 1000);

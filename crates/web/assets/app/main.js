@@ -9,6 +9,7 @@ import { People } from "./people.js";
 import { Talk } from "./talk.js";
 import { CallBar } from "./calls.js";
 import { Dialogs } from "./dialogs.js";
+import { uploader } from "./uploads.js";
 
 const PAGE = 200;
 const NOTICE_MS = 6000;
@@ -39,9 +40,11 @@ function App({ api }) {
   const current = useRef(state);
   current.current = state;
   const t = pick(language, navigator.languages);
+  const failed = useRef();
+  const uploads = useMemo(() => uploader(api, dispatch, (error) => failed.current(error)), []);
 
   const app = {
-    api, state, dispatch, t, theme, minute,
+    api, uploads, state, dispatch, t, theme, minute,
     now: minute * 60000,
     open: (dialog) => dispatch({ type: "dialog", dialog }),
     close: () => dispatch({ type: "dialog", dialog: null }),
@@ -53,6 +56,8 @@ function App({ api }) {
       setTimeout(() => dispatch({ type: "dismiss", key }), NOTICE_MS);
     },
     fail: (error) => app.tell(error instanceof Unreachable ? t.down : t.failed(error.message)),
+    attach: (peer, files, name = (file) => file.name) =>
+      dispatch({ type: "attach", peer, files: files.map((file) => ({ id: crypto.randomUUID(), name: name(file), file })) }),
     act: (promise) => promise.catch(app.fail),
     /** For what nobody waits for. */
     quietly: (promise) => promise.catch(() => {}),
@@ -69,6 +74,8 @@ function App({ api }) {
       }
     },
   };
+
+  failed.current = app.fail;
 
   const load = async () => {
     const [peers, calls, transfers] = await Promise.all([api.get("peers"), api.get("calls"), api.get("files")]);
@@ -110,6 +117,13 @@ function App({ api }) {
     const timer = setInterval(() => setMinute(Math.floor(Date.now() / 60000)), 5000);
     return () => clearInterval(timer);
   }, []);
+  const uploading = state.uploads.length > 0;
+  useEffect(() => {
+    if (!uploading) return undefined;
+    const ask = (event) => event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, [uploading]);
   const unread = unreadTotal(state);
   useEffect(() => { document.title = unread ? `(${unread}) Hallway` : "Hallway"; }, [unread]);
   useEffect(() => { document.documentElement.lang = t.code; }, [t]);

@@ -15,6 +15,8 @@ export const initial = () => ({
   calls: {},
   transfers: {},
   levels: {},
+  attached: {},
+  uploads: [],
   selected: null,
   dialog: null,
   notices: [],
@@ -47,6 +49,13 @@ function withTalk(state, peer, change) {
 function withPeer(state, peer, change) {
   const known = state.peers[peer];
   return known ? { ...state, peers: { ...state.peers, [peer]: { ...known, ...change(known) } } } : state;
+}
+
+/** Files that were chosen for somebody and not sent yet. */
+export const attachedOf = (state, peer) => state.attached[peer] ?? [];
+
+function withAttached(state, peer, change) {
+  return { ...state, attached: { ...state.attached, [peer]: change(attachedOf(state, peer)) } };
 }
 
 const without = (map, key) => {
@@ -92,6 +101,17 @@ export function reduce(state, action) {
       return { ...state, notices: [...state.notices, { key: action.key, text: action.text }] };
     case "dismiss":
       return { ...state, notices: state.notices.filter((notice) => notice.key !== action.key) };
+    case "attach":
+      return withAttached(state, action.peer, (files) => [...files, ...action.files]);
+    case "detach":
+      return withAttached(state, action.peer, (files) => files.filter((attached) => action.id && attached.id !== action.id));
+    case "upload": {
+      const known = state.uploads.some((upload) => upload.key === action.upload.key);
+      const uploads = known ? state.uploads.map((upload) => (upload.key === action.upload.key ? action.upload : upload)) : [...state.uploads, action.upload];
+      return { ...state, uploads };
+    }
+    case "uploaded":
+      return { ...state, uploads: state.uploads.filter((upload) => upload.key !== action.key) };
     case "event":
       return handleEvent({ ...state, event: action.event.event }, action.event);
     default:

@@ -7,6 +7,7 @@ import { Circle, dotOf, presenceWord } from "./people.js";
 import { Composer } from "./composer.js";
 import { CallBar } from "./calls.js";
 import { FileCard } from "./files.js";
+import { droppedFiles } from "./uploads.js";
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "🙏", "🎉"];
 const MARKS = { queued: "🕓", sent: "✓", delivered: "✓✓", read: "✓✓" };
@@ -242,7 +243,18 @@ export function Talk({ app, peer }) {
       removeEventListener("focus", tell);
     };
   }, [talk.messages, peer.unread, peer.id]);
-  return html`<main class="talk">
+  const [over, setOver] = useState(false);
+  const drag = (event) => {
+    if (![...event.dataTransfer.types].includes("Files")) return;
+    event.preventDefault();
+    setOver(event.type === "dragover");
+    if (event.type !== "drop") return;
+    const { files, folders } = droppedFiles(event.dataTransfer);
+    if (folders) app.tell(t.noFolders);
+    app.attach(peer.id, files);
+  };
+  const leave = (event) => event.currentTarget.contains(event.relatedTarget) || setOver(false);
+  return html`<main class=${over ? "talk over" : "talk"} data-drop=${t.dropHere} onDragOver=${drag} onDrop=${drag} onDragLeave=${leave}>
     <${Head} app=${app} peer=${peer} />
     <${CallBar} app=${app} />
     <${Banner} app=${app} peer=${peer} />
