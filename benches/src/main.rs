@@ -19,6 +19,7 @@ mod place;
 mod size;
 mod start;
 mod stats;
+mod survival;
 mod table;
 mod voice;
 
@@ -72,6 +73,12 @@ const TOPICS: &[Topic] = &[
         about: "the program, its start, silent peers, hostile frames",
         needs_root: false,
         run: size::measure,
+    },
+    Topic {
+        name: "survival",
+        about: "a file of 4 GiB that is interrupted, and 100,000 small ones",
+        needs_root: true,
+        run: survival::measure,
     },
     Topic {
         name: "voice",

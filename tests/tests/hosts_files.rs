@@ -5,14 +5,16 @@
     reason = "tests fail by panicking, and these are not functions marked #[test]"
 )]
 
+use hallway_tests::files::{
+    ARRIVAL, downloads, file, names, noise, send, transfer, until_moved, until_state,
+};
 use hallway_tests::host::{Host, PATIENCE};
 use hallway_tests::lab::Lan;
 use hallway_tests::lan_tests;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 lan_tests![
     a_small_file_of_a_contact_arrives_unasked_and_replaces_nothing,
@@ -22,66 +24,6 @@ lan_tests![
     either_side_holds_declines_and_cancels,
     a_link_in_the_download_folder_is_not_followed,
 ];
-
-/// A transfer over the slow line of these tests takes some seconds.
-const ARRIVAL: Duration = Duration::from_secs(60);
-
-/// Bytes that compress to nothing and repeat nowhere near.
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..bytes.div_ceil(8))
-        .flat_map(|_| next())
-        .take(bytes)
-        .collect()
-}
-
-/// A file in the sender's own folder.
-fn file(host: &Host, name: &str, contents: &[u8]) -> PathBuf {
-    let folder = host.home().join("outbox");
-    fs::create_dir_all(&folder).unwrap();
-    let path = folder.join(name);
-    fs::write(&path, contents).unwrap();
-    path
-}
-
-fn downloads(host: &Host) -> PathBuf {
-    host.home().join("downloads")
-}
-
-fn send(from: &Host, to: &str, path: &Path) -> String {
-    let path = path.to_str().unwrap();
-    let offered = from.one(&["send", to, "--file", path, "--json"]);
-    offered["id"].as_str().unwrap().to_owned()
-}
-
-fn transfer(host: &Host, id: &str) -> Option<Value> {
-    let all = host.cli(&["files", "--json"]);
-    all.into_iter().find(|transfer| transfer["id"] == id)
-}
-
-fn until_state(host: &Host, id: &str, state: &str) -> Value {
-    host.until(&format!("the transfer is {state}"), ARRIVAL, |host| {
-        transfer(host, id).filter(|transfer| transfer["state"] == state)
-    })
-}
-
-/// What a person sees in the folder, and parts that should not be there.
-fn names(folder: &Path) -> Vec<String> {
-    let inside = fs::read_dir(folder).map(|inside| inside.map(|entry| entry.unwrap().file_name()));
-    let mut names: Vec<_> = inside
-        .into_iter()
-        .flatten()
-        .map(|name| name.into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
 
 fn until_tidy(host: &Host, expected: &[&str]) {
     host.until("only what is complete is there", PATIENCE, |host| {
@@ -137,13 +79,7 @@ fn a_large_file_waits_for_an_answer_and_survives_whatever_is_killed() {
     until_state(&bo, &id, "offered");
     assert_eq!(names(&downloads(&bo)), [""; 0]);
     bo.one(&["files", "accept", &id[..8], "--json"]);
-    let moved = |host: &Host, more_than: u64| {
-        host.until("it has come further", ARRIVAL, |host| {
-            let moved = transfer(host, &id)?["moved"].as_u64()?;
-            (moved > more_than).then_some(moved)
-        })
-    };
-    let mut come = moved(&bo, 10_000_000);
+    let mut come = until_moved(&bo, &id, 10_000_000);
     for round in 0..4 {
         let victim = if round % 2 == 0 { &bo } else { &ann };
         victim.kill();
@@ -154,7 +90,7 @@ fn a_large_file_waits_for_an_answer_and_survives_whatever_is_killed() {
         // The last word of progress may be older than what had come.
         let resumed_at = running["resumed_at"].as_u64().unwrap();
         assert!(resumed_at < 101_000_000, "{running}");
-        come = moved(&bo, resumed_at + 5_000_000);
+        come = until_moved(&bo, &id, resumed_at + 5_000_000);
     }
     lan.rate(0, None);
     until_state(&bo, &id, "done");

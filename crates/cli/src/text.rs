@@ -380,7 +380,10 @@ pub(crate) fn transfer_state(transfer: &TransferView) -> String {
                 (_, false) => ", changed meanwhile: what changed is sent again",
                 (_, true) => ", changed at their side: what changed is fetched again",
             };
-            format!("{percent} %{rate}{left}{changed}")
+            let resumed = (transfer.resumed_at)
+                .map(|at| format!(", resumed at {} %", self::percent(at, transfer.file.bytes)));
+            let resumed = resumed.unwrap_or_default();
+            format!("{percent} %{rate}{left}{resumed}{changed}")
         }
         TransferState::WaitingForTurn => format!("{percent} %, waits for its turn"),
         TransferState::WaitingForPeer => format!("{percent} %, waits until they are here"),

@@ -12,6 +12,8 @@ use hallway_api::{
 use hallway_model::{Name, PeerId, WallTime};
 use hallway_node::config::{parse, parse_address};
 use hallway_node::discovery::txt::{parse_txt, write_txt};
+use hallway_proto::bulk::{GROUP_BYTES, Kind, Manifest, Message, NAME_BYTES_MAX, Plan};
+use hallway_proto::bulk::{fold, numbered, safe_name};
 use hallway_proto::frame::Frame;
 use hallway_proto::handshake::{
     Certificate, Entropy, Established, HANDSHAKE_BYTES_MAX, HELLO_BYTES, Handshake, Hello,
@@ -29,7 +31,7 @@ use victim::Victim;
 pub type Target = fn(&[u8]);
 
 /// Every parser, under the name of its fuzzer and its corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("preamble", preamble),
     ("payload", payload),
     ("handshake", handshake),
@@ -41,6 +43,9 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("config", config),
     ("voice_packet", voice_packet),
     ("voice_redundancy", voice_redundancy),
+    ("bulk", bulk),
+    ("manifest", manifest),
+    ("file_name", file_name),
 ];
 
 /// `Hello` and `Reject`.
@@ -181,6 +186,101 @@ pub fn voice_packet(data: &[u8]) {
 /// for the format.
 pub fn voice_redundancy(data: &[u8]) {
     call::run(data);
+}
+
+/// The plaintext of one record on a connection for files.
+pub fn bulk(data: &[u8]) {
+    let Ok(message) = Message::decode(data) else {
+        return;
+    };
+    if let Message::Group { bytes, .. } = message {
+        assert!(u64::from(bytes) <= GROUP_BYTES);
+    }
+    let mut again = Vec::new();
+    message.encode(&mut again);
+    assert_eq!(Message::decode(&again), Ok(message));
+}
+
+/// Groups of a plan that are looked at; the limit of what a disk may take is the shell's.
+const GROUPS_MAX: u64 = 1 << 16;
+
+/// Records on a connection for files, of which the pages make a list, and all others ask for and
+/// bring groups of it. Each has its length in front, in two bytes.
+pub fn manifest(data: &[u8]) {
+    let mut list = Manifest::default();
+    let mut wanted = Vec::new();
+    let mut rest = data;
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+        let (record, next) = after.split_at(length);
+        rest = next;
+        match Message::decode(record) {
+            Ok(Message::Page(page)) => {
+                for entry in page.entries {
+                    let before = (list.entries().len(), list.bytes());
+                    if list.push(entry).is_err() {
+                        assert_eq!((list.entries().len(), list.bytes()), before);
+                    }
+                }
+            }
+            Ok(Message::Want(want)) => wanted.push(want),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let files = list
+        .entries()
+        .iter()
+        .filter(|entry| entry.kind == Kind::File);
+    assert_eq!(u64::from(list.files()), files.count() as u64);
+    for group in (0..list.groups().min(GROUPS_MAX)).chain(list.groups().checked_sub(1)) {
+        let piece = list.piece(group).expect("every group is somewhere");
+        assert!(piece.bytes > 0 && list.groups_of(piece.entry).contains(&group));
+    }
+    assert_eq!(list.piece(list.groups()), None);
+    if list.groups() <= GROUPS_MAX {
+        plan(&list, &wanted);
+    }
+}
+
+/// Some groups of a list are there, some get lost again, and in the end all are fetched once.
+fn plan(list: &Manifest, wanted: &[hallway_proto::bulk::Want]) {
+    let mut plan = Plan::new(list);
+    for (number, want) in wanted.iter().enumerate() {
+        for group in (want.first..).take(want.count as usize).take(100) {
+            if number % 2 == 0 {
+                plan.handle_have(group, list);
+            } else {
+                plan.handle_lost(group, list);
+            }
+        }
+    }
+    while let Some(want) = plan.claim(7, 3 * GROUP_BYTES, list) {
+        for group in want.first..want.first + u64::from(want.count) {
+            assert!(plan.handle_have(group, list), "a group is fetched twice");
+        }
+    }
+    assert!(plan.is_complete() && plan.bytes() == list.bytes());
+}
+
+/// The name that somebody else has given a file.
+pub fn file_name(data: &[u8]) {
+    let name = String::from_utf8_lossy(data);
+    let safe = safe_name(&name);
+    for safe in [numbered(&safe, 2), safe] {
+        assert!((1..=NAME_BYTES_MAX + 10).contains(&safe.len()), "{safe:?}");
+        let forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+        assert!(!safe.contains(forbidden), "{safe:?}");
+        assert!(
+            !safe.ends_with(['.', ' ']) && !safe.starts_with(' '),
+            "{safe:?}"
+        );
+        assert!(!safe.starts_with(".hallway-"), "{safe:?}");
+        assert!(
+            safe_name(&safe) == safe || safe.len() > NAME_BYTES_MAX,
+            "{safe:?}"
+        );
+        assert_eq!(fold(&fold(&safe)), fold(&safe), "{safe:?}");
+    }
 }
 
 fn same_again<T: DeserializeOwned + Serialize + PartialEq + Debug>(json: &[u8]) {

@@ -2,6 +2,10 @@
 //! signature or a cipher.
 
 use super::{dialled, listening, receive, session};
+use hallway_model::ContentId;
+use hallway_proto::bulk::{
+    Entry, Hashes, Kind, Message, Open, Opened, Page, RefusedWhy, Revision, Want,
+};
 use hallway_proto::handshake::{Step, Transport};
 use hallway_voice::codec::FrameLength;
 use hallway_voice::packet::{CaptureState, Frame, MediaPacket, Packet, Report};
@@ -113,6 +117,19 @@ pub fn seeds() -> Vec<Seed> {
         add("voice_packet", name, bytes);
     }
     add("voice_redundancy", "call", call);
+    let mut records = Vec::new();
+    for (name, message) in bulk_messages() {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let length = u16::try_from(bytes.len()).expect("a short record");
+        records.extend(length.to_be_bytes());
+        records.extend(&bytes);
+        add("bulk", name, bytes);
+    }
+    add("manifest", "a folder", records);
+    for (number, name) in (1..).zip(FILE_NAMES) {
+        add("file_name", &format!("name_{number}"), name.into());
+    }
     for (name, body) in BODIES {
         add("api_body", name, body.into());
     }
@@ -120,6 +137,78 @@ pub fn seeds() -> Vec<Seed> {
         add("config", name, text.into());
     }
     seeds
+}
+
+/// Names of files that mean no good, or no harm.
+const FILE_NAMES: [&str; 8] = [
+    "report.pdf",
+    "../../etc/passwd",
+    "C:\\autoexec.bat",
+    "con.txt",
+    "exe\u{202e}fdp.scr",
+    "Zoe\u{308}. .",
+    ".hallway-0123.part",
+    "年報\u{200b}.tar.gz",
+];
+
+/// One message of each kind on a connection for files, together the transfer of a folder.
+fn bulk_messages() -> Vec<(&'static str, Message)> {
+    let revision = Revision([8; 16]);
+    let entry = |parent, name: &str, kind, bytes| Entry {
+        parent,
+        name: name.into(),
+        kind,
+        bytes,
+        modified_ms: 1_700_000_000_000,
+        executable: bytes == 0 && kind == Kind::File,
+        version: bytes,
+    };
+    let entries = vec![
+        entry(0, "trip", Kind::Folder, 0),
+        entry(0, "run.sh", Kind::File, 0),
+        entry(0, "film.mp4", Kind::File, 3 << 20),
+        entry(0, "照片", Kind::Folder, 0),
+        entry(3, "1.jpg", Kind::File, 12_345),
+        entry(3, "link", Kind::Skipped, 0),
+        entry(3, "secret", Kind::Unreadable, 0),
+    ];
+    let hashes = vec![7; 64];
+    let want = |first, count| Want { first, count };
+    vec![
+        (
+            "open",
+            Message::Open(Open {
+                content: ContentId([7; 16]),
+                serving: false,
+                have: Some(1),
+                revision: Some(revision),
+            }),
+        ),
+        (
+            "opened",
+            Message::Opened(Opened {
+                revision,
+                entries: 7,
+            }),
+        ),
+        ("refused", Message::Refused(RefusedWhy::NotNow)),
+        ("list", Message::List(0)),
+        ("page", Message::Page(Page { first: 0, entries })),
+        ("want", Message::Want(want(0, 3))),
+        (
+            "group",
+            Message::Group {
+                group: 0,
+                bytes: 1 << 20,
+            },
+        ),
+        ("zeros", Message::Zeros(1)),
+        ("want_again", Message::Want(want(1, 1))),
+        ("gone", Message::Gone(2)),
+        ("check", Message::Check(want(0, 2))),
+        ("hashes", Message::Hashes(Hashes { first: 0, hashes })),
+        ("rekey", Message::Rekey),
+    ]
 }
 
 /// One packet of each kind of a call.

@@ -316,6 +316,27 @@ impl Lan {
         switch::packets(&listed).unwrap_or_else(|| panic!("nft tells no count: {listed}"))
     }
 
+    /// Bytes that a host has sent from `eth0` so far, without the headers of TCP over IPv4 that
+    /// each packet has at least: what its programs have sent, and a little more.
+    #[track_caller]
+    pub fn payload_sent(&self, host: usize) -> u64 {
+        const HEADERS: u64 = 14 + 20 + 32;
+        let listed = self.run(host, "cat", &["/proc/net/dev"]);
+        let line = listed
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("eth0:"));
+        let numbers: Option<Vec<u64>> = line.map(|line| {
+            line.split_whitespace()
+                .filter_map(|n| n.parse().ok())
+                .collect()
+        });
+        // proc_net(5): eight numbers of what came in, then bytes and packets of what went out.
+        match numbers.as_deref() {
+            Some([_, _, _, _, _, _, _, _, bytes, packets, ..]) => bytes - packets * HEADERS,
+            _ => panic!("no numbers of eth0: {listed}"),
+        }
+    }
+
     fn add_segment(&self, segment: u8) -> Result<(), LabError> {
         // Snooping would hold multicast back until the hosts' reports are in.
         let text = format!(

@@ -121,30 +121,36 @@ fn run(
     };
     let opened = open(first, order, Some(have), revision)?;
     let (manifest, (staging, plan)) = match ready {
-        Some((manifest, ready)) if manifest.revision() == opened.revision => (manifest, ready),
+        Some((manifest, ready)) if manifest.revision() == opened.revision => {
+            check_room(folder, order, &manifest, ready.1.bytes())?;
+            (manifest, ready)
+        }
         other => {
             let manifest = list(first, &opened)?;
             let mut kept = None;
             if let Some((before, ready)) = other {
                 drop(ready);
-                reporter.report(Report::Changed);
                 let of_use = staging::compare(folder, &order.id, &before, &manifest);
                 let of_use = of_use.map_err(disk)?;
                 let mut groups = of_use.same;
                 groups.extend(ask_for_hashes(first, of_use.doubtful)?);
                 kept = Some(groups);
             }
+            let pieces = kept
+                .iter()
+                .flatten()
+                .map(|(group, _)| manifest.piece(*group));
+            let there = pieces.flatten().map(|piece| u64::from(piece.bytes)).sum();
+            // Before memory is taken for what would never fit.
+            check_room(folder, order, &manifest, there)?;
             let begun = Staging::begin(folder, &order.id, &manifest, kept.as_deref());
-            (manifest, begun.map_err(disk)?)
+            let begun = begun.map_err(disk)?;
+            if kept.is_some() {
+                reporter.report(Report::Changed);
+            }
+            (manifest, begun)
         }
     };
-    if manifest.bytes() > order.bytes_max {
-        return Err(FetchError::Grown);
-    }
-    let missing = manifest.bytes() - plan.bytes();
-    if staging::room(folder).map_err(disk)? < missing.saturating_add(ROOM_LEFT_BYTES) {
-        return Err(FetchError::NoRoom);
-    }
     reporter.report(Report::Began {
         moved: plan.bytes(),
         folder: Some(folder.to_owned()),
@@ -209,6 +215,23 @@ fn list(link: &mut Link, opened: &Opened) -> Result<Manifest, FetchError> {
         return Err(FetchError::Lied);
     }
     Ok(manifest)
+}
+
+/// What is not there yet was taken, and fits.
+fn check_room(
+    folder: &Path,
+    order: &Fetch,
+    manifest: &Manifest,
+    there: u64,
+) -> Result<(), FetchError> {
+    if manifest.bytes() > order.bytes_max {
+        return Err(FetchError::Grown);
+    }
+    let missing = manifest.bytes().saturating_sub(there);
+    if staging::room(folder).map_err(disk)? < missing.saturating_add(ROOM_LEFT_BYTES) {
+        return Err(FetchError::NoRoom);
+    }
+    Ok(())
 }
 
 /// Of groups of files that have changed, those that are the same all the same.

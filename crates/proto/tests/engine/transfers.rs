@@ -7,6 +7,7 @@ use hallway_model::{
 };
 use hallway_proto::frame::Frame;
 use hallway_proto::io::Input;
+use hallway_proto::limits::TRANSFER_CHANGES_MAX;
 use hallway_proto::transfer::{Order, Report, Says, Signal};
 
 const ANN: usize = 0;
@@ -280,6 +281,41 @@ fn an_interrupted_transfer_is_tried_again_later_and_later() {
         view(&mut party, ANN).failure,
         Some(TransferFailure::Destination)
     );
+}
+
+#[test]
+fn a_change_is_told_and_one_too_many_ends_it() {
+    let mut party = Party::of_friends(2);
+    let id = offered(&mut party, 100);
+    for number in 1..=TRANSFER_CHANGES_MAX {
+        for at in [ANN, BO] {
+            report(&mut party, at, id, Report::Changed);
+            assert_eq!(view(&mut party, at).changed, number);
+        }
+    }
+    let running = TransferState::Running;
+    assert_eq!(states(&mut party), (running, running));
+    report(&mut party, ANN, id, Report::Changed);
+    assert_eq!(states(&mut party), (running, running), "the receiver says");
+    report(&mut party, BO, id, Report::Changed);
+    for at in [ANN, BO] {
+        assert_eq!(view(&mut party, at).failure, Some(TransferFailure::Changed));
+    }
+}
+
+#[test]
+fn what_would_be_taken_unasked_is_taken_when_it_has_grown() {
+    let bytes_max = |party: &Party| match &party.nodes[BO].orders[..] {
+        [Order::Fetch(fetch)] => fetch.bytes_max,
+        orders => panic!("Bo fetches: {orders:?}"),
+    };
+    let mut party = Party::of_friends(2);
+    offered(&mut party, 60);
+    assert_eq!(bytes_max(&party), 100);
+    let mut party = Party::of_friends(2);
+    let id = offered(&mut party, 101);
+    act(&mut party, BO, id, TransferAct::Accept { to: None }).unwrap();
+    assert_eq!(bytes_max(&party), 101);
 }
 
 #[test]
