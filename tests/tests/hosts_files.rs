@@ -23,6 +23,8 @@ lan_tests![
     an_offer_reaches_who_was_away_and_a_stranger_must_be_accepted,
     either_side_holds_declines_and_cancels,
     a_link_in_the_download_folder_is_not_followed,
+    a_sender_that_cannot_be_connected_to_connects_itself,
+    a_deleted_offer_is_no_longer_fetched,
 ];
 
 fn until_tidy(host: &Host, expected: &[&str]) {
@@ -236,4 +238,48 @@ fn a_link_in_the_download_folder_is_not_followed() {
         fs::read(downloads(&bo).join("report (2).pdf")).unwrap(),
         b"new"
     );
+}
+
+fn a_sender_that_cannot_be_connected_to_connects_itself() {
+    let lan = Lan::of(2);
+    let (ann, bo) = friends(&lan);
+    lan.inbound(0, false);
+    let contents = noise(9_000_000, 7);
+    let id = send(&ann, "Bo", &file(&ann, "disk.img", &contents));
+    until_state(&bo, &id, "done");
+    until_state(&ann, &id, "done");
+    assert!(fs::read(downloads(&bo).join("disk.img")).unwrap() == contents);
+    // Also what is taken up again later.
+    lan.rate(0, Some(4_000_000));
+    let id = send(&ann, "Bo", &file(&ann, "other.img", &contents));
+    let moved = |more_than| {
+        bo.until("it has come further", ARRIVAL, |host| {
+            transfer(host, &id)?["moved"]
+                .as_u64()
+                .filter(|moved| *moved > more_than)
+        })
+    };
+    let come = moved(1_000_000);
+    bo.kill();
+    bo.up();
+    let resumed = bo.until("it goes on", ARRIVAL, |bo| {
+        transfer(bo, &id)?["resumed_at"].as_u64()
+    });
+    assert!(resumed >= come, "{resumed} of {come}");
+    lan.rate(0, None);
+    until_state(&bo, &id, "done");
+    assert!(fs::read(downloads(&bo).join("other.img")).unwrap() == contents);
+    lan.inbound(0, true);
+}
+
+fn a_deleted_offer_is_no_longer_fetched() {
+    let lan = Lan::of(2);
+    lan.rate(0, Some(15_000_000));
+    let (ann, bo) = friends(&lan);
+    let id = send(&ann, "Bo", &file(&ann, "wrong.img", &noise(99_000_000, 8)));
+    until_state(&bo, &id, "running");
+    ann.one(&["send", "Bo", "--delete", &id, "--json"]);
+    until_state(&bo, &id, "cancelled_by_them");
+    assert_eq!(transfer(&ann, &id).unwrap()["state"], "cancelled_by_us");
+    until_tidy(&bo, &[]);
 }

@@ -4,8 +4,8 @@ use crate::gate::OpenView;
 use crate::problem::ProblemView;
 use crate::schema::{
     CallHistoryQuery, CallRequest, ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery,
-    LogQuery, NameRequest, OfferRequest, ReadRequest, SendRequest, SendView, StatusRequest,
-    SwitchRequest, TakeRequest, VerifyRequest,
+    LogQuery, NameRequest, OfferRequest, OffersRequest, ReadRequest, SendRequest, SendView,
+    StatusRequest, SwitchRequest, TakeRequest, VerifyRequest,
 };
 use hallway_model::{
     CallView, DevicesView, Event, MessageView, Name, PeerView, Report, Status, StatusView,
@@ -231,6 +231,11 @@ impl Client {
     /// Offers a file or folder.
     pub async fn offer(&self, request: &OfferRequest) -> Result<TransferView> {
         self.post("files", request).await
+    }
+
+    /// Offers a file or folder to several peers, who then help each other to it.
+    pub async fn offer_to_many(&self, request: &OffersRequest) -> Result<Vec<TransferView>> {
+        self.post("offers", request).await
     }
 
     /// Takes what is offered by the transfer whose id begins so.

@@ -18,6 +18,7 @@
 //! | `POST messages` | [`SendRequest`] | [`SendView`] |
 //! | `GET`, `POST files` | [`OfferRequest`] | all transfers; the one begun |
 //! | `GET files/{id}` | | one of them |
+//! | `POST offers` | [`OffersRequest`] | the transfers begun, one for each peer |
 //! | `POST files/upload?to=…&name=…` | the file itself; several `to` are allowed | the transfers begun |
 //! | `GET files/{id}/content` | [`ContentQuery`] | a file that has arrived, or a range of it |
 //! | `GET files/{id}/thumbnail` | | the small picture of an offer |
@@ -53,7 +54,7 @@ pub use gate::{Gate, GateError, OpenView};
 pub use problem::{Candidate, ProblemView};
 pub use schema::{
     CallHistoryQuery, CallRequest, ConnectRequest, ContentQuery, DevicesRequest, DoctorQuery, Done,
-    EventsQuery, LOG_MESSAGES_MAX, LogQuery, NameRequest, OfferRequest, OpenRequest,
+    EventsQuery, LOG_MESSAGES_MAX, LogQuery, NameRequest, OfferRequest, OffersRequest, OpenRequest,
     ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest, SwitchRequest, TakeRequest,
     VerifyRequest,
 };

@@ -119,6 +119,19 @@ pub struct OfferRequest {
     pub client_id: Option<String>,
 }
 
+/// `POST /api/v1/offers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OffersRequest {
+    /// Names, tags, ids or `name~tag`; each hears who else is in the list.
+    pub to: Vec<String>,
+    /// An absolute path.
+    pub path: PathBuf,
+    /// Chosen by the client so that a repeated request offers once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
 /// `GET /api/v1/files/{id}/content`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

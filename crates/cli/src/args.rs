@@ -284,7 +284,7 @@ pub(crate) struct SendArgs {
     pub(crate) react: Vec<String>,
     #[arg(long, num_args = 2, value_names = ["ID", "EMOJI"], group = "what", conflicts_with = "text", help = help::SEND_UNREACT)]
     pub(crate) unreact: Vec<String>,
-    #[arg(short, long, value_name = "PATH", num_args = 1.., group = "what", conflicts_with_all = ["text", "wait"], help = help::SEND_FILE)]
+    #[arg(short, long, value_name = "PATH", group = "what", conflicts_with = "wait", help = help::SEND_FILE)]
     pub(crate) file: Vec<PathBuf>,
     #[arg(long, value_enum, help = help::SEND_WAIT)]
     pub(crate) wait: Option<Wait>,

@@ -107,13 +107,14 @@ Examples:
   hallway send Bo --react 5d0c… 👍";
     pub(crate) const PEER: &str = "A name, a tag, an id, or name~tag";
     pub(crate) const SEND_TEXT: &str = "The text; `-`, or nothing at the end of a pipe, for stdin";
-    pub(crate) const SEND_FILE: &str = "Send this file or folder";
+    pub(crate) const SEND_FILE: &str = "Send this file or folder; further words are further peers";
     pub(crate) const FILES: &str = "List the files that come and go, or decide about one";
     pub(crate) const FILES_AFTER: &str = "\
 An id may be cut to what no other begins with.
 
 Examples:
   hallway send Bo --file report.pdf
+  hallway send --file disk.img Bo Cy Di    each also passes on what it has
   hallway files
   hallway files accept 5d0c --to ~/Desktop
   hallway files pause 5d0c";

@@ -116,6 +116,8 @@ pub enum Order {
     Fetch(Box<Fetch>),
     /// Let a peer fetch from us.
     Serve(Box<Serve>),
+    /// The peer who may fetch from us cannot connect: connect to it, and let it fetch there.
+    Reach(Box<Reach>),
     /// Neither any more; what has come so far stays. No report is owed.
     Stop(TransferId),
     /// Remove what was put aside for something that we no longer fetch.
@@ -159,6 +161,17 @@ pub struct Serve {
     pub source: PathBuf,
 }
 
+/// What is needed to connect to a peer who fetches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Which transfer; it is served already.
+    pub id: TransferId,
+    /// Where the peer is, the best first.
+    pub addresses: Vec<SocketAddr>,
+    /// The cipher suite to offer.
+    pub suite: Suite,
+}
+
 /// How an [`Order`] comes along.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -176,6 +189,9 @@ pub enum Report {
     Done(PathBuf),
     /// Something of it changed at its owner; what changed is sent again.
     Changed,
+    /// No connection to the peer who has it. The attempt goes on for a while: the peer may
+    /// connect to us.
+    Unreachable,
     /// No connection, or no longer, and why, in words.
     Lost(String),
     /// The disk is full.

@@ -243,6 +243,18 @@ impl Lan {
         self.change(port.into(), |policy| policy.no_multicast = !on);
     }
 
+    /// Whether others can open TCP connections to a host, as many firewalls forbid; what the host
+    /// opens itself works.
+    #[track_caller]
+    pub fn inbound(&self, host: usize, on: bool) {
+        let rules = if on {
+            switch::NO_FIREWALL
+        } else {
+            switch::FIREWALL
+        };
+        done(self.hosts[host].feed("nft", &["-f", "-"], rules));
+    }
+
     /// Keeps isolated hosts from each other, as guest networks do: each still sees the rest.
     #[track_caller]
     pub fn isolate(&self, port: impl Into<Port>, on: bool) {

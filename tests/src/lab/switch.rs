@@ -57,6 +57,17 @@ pub(super) const TABLE: &str = "table bridge switch {
     chain forward { type filter hook forward priority filter; }
 }";
 
+/// Of a host that nobody can open a TCP connection to.
+pub(super) const FIREWALL: &str = "table inet firewall {
+    chain enter {
+        type filter hook input priority filter;
+        tcp flags & (syn | ack) == syn drop;
+    }
+}";
+
+/// And when others can again.
+pub(super) const NO_FIREWALL: &str = "delete table inet firewall";
+
 pub(super) const LIST_MDNS: &[&str] = &["list", "counter", "bridge", "switch", "mdns"];
 
 /// The packets in what [`LIST_MDNS`] prints.

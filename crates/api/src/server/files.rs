@@ -4,7 +4,7 @@ use super::request::Body as JsonBody;
 use super::uploads::{self, Upload};
 use super::{Result, ask, off_the_reactor, resolve, unexpected};
 use crate::problem::ProblemView;
-use crate::schema::{Done, OfferRequest, OpenRequest, TakeRequest};
+use crate::schema::{Done, OfferRequest, OffersRequest, OpenRequest, TakeRequest};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -16,8 +16,8 @@ use hallway_node::files::{self, Shown};
 use hallway_node::home::Home;
 use std::path::PathBuf;
 
-/// Receivers of one upload: everybody in a large office.
-const UPLOAD_RECEIVERS_MAX: usize = 64;
+/// Receivers of one file: everybody in a large office.
+const RECEIVERS_MAX: usize = 64;
 
 pub(super) async fn list(State(node): State<Handle>) -> Result<Json<Vec<TransferView>>> {
     let Answer::Transfers(transfers) = ask(&node, Command::Transfers).await? else {
@@ -48,11 +48,43 @@ pub(super) async fn offer(
     State(node): State<Handle>,
     JsonBody(request): JsonBody<OfferRequest>,
 ) -> Result<Json<TransferView>> {
-    let to = resolve(&node, &request.to).await?.id;
+    let request = OffersRequest {
+        to: vec![request.to],
+        path: request.path,
+        client_id: request.client_id,
+    };
+    let begun = begin(&node, request).await?;
+    begun.into_iter().next().map(Json).ok_or_else(unexpected)
+}
+
+pub(super) async fn offer_to_many(
+    State(node): State<Handle>,
+    JsonBody(request): JsonBody<OffersRequest>,
+) -> Result<Json<Vec<TransferView>>> {
+    begin(&node, request).await.map(Json)
+}
+
+/// Lists what is there once, and offers it to everybody as the same content.
+async fn begin(node: &Handle, request: OffersRequest) -> Result<Vec<TransferView>> {
+    if request.to.is_empty() || request.to.len() > RECEIVERS_MAX {
+        let detail = format!("`to` takes 1 to {RECEIVERS_MAX} peers");
+        return Err(ProblemView::bad_request(detail));
+    }
+    let mut to = Vec::new();
+    for peer in &request.to {
+        let peer = resolve(node, peer).await?.id;
+        if !to.contains(&peer) {
+            to.push(peer);
+        }
+    }
     let source = absolute(request.path)?;
     let offer = offer_of(source.clone()).await?;
-    let offered = offer_to(&node, to, offer, source, request.client_id).await?;
-    Ok(Json(offered))
+    let mut begun = Vec::new();
+    for to in to {
+        let (source, client_id) = (source.clone(), request.client_id.clone());
+        begun.push(offer_to(node, to, offer.clone(), source, client_id).await?);
+    }
+    Ok(begun)
 }
 
 async fn offer_of(source: PathBuf) -> Result<Offer> {
@@ -153,12 +185,12 @@ impl Uploading {
         let (mut to, mut name, mut client_id) = (Vec::new(), None, None);
         for (key, value) in pairs {
             match key.as_str() {
-                "to" if to.len() < UPLOAD_RECEIVERS_MAX => to.push(value),
+                "to" if to.len() < RECEIVERS_MAX => to.push(value),
                 "name" if name.is_none() => name = Some(value),
                 "client_id" if client_id.is_none() => client_id = Some(value),
                 _ => {
                     let detail = format!(
-                        "`{key}` is too much: an upload takes up to {UPLOAD_RECEIVERS_MAX} `to`, \
+                        "`{key}` is too much: an upload takes up to {RECEIVERS_MAX} `to`, \
                          one `name` and one `client_id`"
                     );
                     return Err(ProblemView::bad_request(detail));

@@ -74,6 +74,7 @@ pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
         .route("/messages", post(send::send))
         .route("/files", get(files::list).post(files::offer))
         .route("/files/upload", post(upload))
+        .route("/offers", post(files::offer_to_many))
         .route("/files/{id}", get(files::show))
         .route("/files/{id}/content", get(content::content))
         .route("/files/{id}/thumbnail", get(content::thumbnail))

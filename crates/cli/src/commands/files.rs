@@ -4,29 +4,38 @@ use super::{Context, exactly, names};
 use crate::args::{FilesCommand, SendArgs};
 use crate::failure::{Failure, Result};
 use crate::{show, text};
-use hallway_api::{OfferRequest, TakeRequest};
+use hallway_api::{OffersRequest, TakeRequest};
 use hallway_model::TransferView;
 use std::path::{Path, PathBuf};
 
-/// `hallway send PEER --file PATH…`
+/// `hallway send PEER… --file PATH`
 pub(super) async fn send(cx: &Context<'_>, args: &SendArgs) -> Result {
     let client = cx.client()?;
-    let peer = client.peer(&args.peer).await?;
-    for path in &args.file {
+    let mut peers = vec![client.peer(&args.peer).await?];
+    for peer in &args.text {
+        peers.push(client.peer(peer).await?);
+    }
+    for (number, path) in args.file.iter().enumerate() {
+        let of_this = |id: &String| match number {
+            0 => id.clone(),
+            _ => format!("{id} {number}"),
+        };
         let offered = client
-            .offer(&OfferRequest {
-                to: exactly(&peer),
+            .offer_to_many(&OffersRequest {
+                to: peers.iter().map(exactly).collect(),
                 path: absolute(path)?,
-                client_id: args.client_id.clone(),
+                client_id: args.client_id.as_ref().map(of_this),
             })
             .await?;
-        if cx.out.json {
-            cx.out.value(&offered)?;
+        for offered in offered {
+            if cx.out.json {
+                cx.out.value(&offered)?;
+            }
+            let file = text::file(&offered.file);
+            let peer = peers.iter().find(|peer| peer.id == offered.peer);
+            let label = peer.map(show::label).unwrap_or_default();
+            cx.out.note(&text::offered(&file, &label));
         }
-        cx.out.note(&text::offered(
-            &text::file(&offered.file),
-            &show::label(&peer),
-        ));
     }
     Ok(())
 }

@@ -171,7 +171,7 @@ fn help_of_send() {
           --delete <ID>           Take your own message back
           --react <ID> <EMOJI>    Set an emoji on a message
           --unreact <ID> <EMOJI>  Take your emoji off a message
-      -f, --file <PATH>...        Send this file or folder
+      -f, --file <PATH>           Send this file or folder; further words are further peers
           --wait <WAIT>           Return once the message has come this far [possible values: queued,
                                   sent, delivered]
           --timeout <S>           Seconds to wait [default: 10]

@@ -2,6 +2,7 @@
 //!
 //! The engine says what is to be fetched and served ([`Order`]) and hears how it goes ([`Report`]).
 
+mod desk;
 mod fetch;
 mod link;
 mod opening;
@@ -13,19 +14,20 @@ mod staging;
 use crate::arithmetic::Handshaker;
 use crate::dial;
 use crate::home::Home;
+use desk::{Desk, Door};
 use fetch::Outcome;
 use hallway_model::{PROGRESS_PER_SECOND, PeerId, TransferId};
-use hallway_proto::bulk::{Message, RefusedWhy};
-use hallway_proto::handshake::{Established, Purpose};
+use hallway_proto::handshake::{Established, Purpose, Suite};
 use hallway_proto::io::Input;
-use hallway_proto::transfer::{Fetch, Order, Report};
+use hallway_proto::transfer::{Fetch, Order, Reach, Report};
 use link::{Link, LinkError};
 use serve::Share;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -38,8 +40,13 @@ pub use source::{SourceError, offer};
 
 /// Connections of one transfer: two keep both ends' cores busy, and more only share the line.
 const CONNECTIONS: usize = 2;
-/// Connections that peers may have open to fetch from us.
-const SERVED_MAX: usize = 64;
+/// For so few bytes one connection is enough.
+const SMALL_BYTES: u64 = 4 << 20;
+
+/// How long a sender that was asked to connect to us may take: two addresses that do not answer.
+const REACHED_WITHIN: Duration = Duration::from_secs(10);
+/// Its further connections follow the first at once.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The folder for files of this user: the usual one with the usual data directory, and one inside
 /// of any other.
@@ -56,17 +63,20 @@ pub(crate) struct Files {
     handshaker: Handshaker,
     folder: PathBuf,
     inputs: UnboundedSender<Input>,
-    shares: Arc<Mutex<HashMap<TransferId, Arc<Share>>>>,
-    serving: Arc<Mutex<Vec<Serving>>>,
+    desk: Desk,
+    /// Transfers to whose receivers we are connecting.
+    reaching: Arc<Mutex<HashSet<TransferId>>>,
     fetches: HashMap<TransferId, Fetching>,
 }
 
-/// A connection on which a peer fetches from us.
-struct Serving {
-    stream: TcpStream,
-    /// What it fetches, once that is known.
-    share: Option<TransferId>,
-    thread: thread::ThreadId,
+/// How an attempt to fetch gets its connections.
+enum Reached {
+    /// By our dial.
+    Dialled(Vec<(TcpStream, Established)>),
+    /// Not by our dial, and why.
+    Unreachable(String),
+    /// The sender connected to us.
+    Came(Box<Link>),
 }
 
 /// One attempt to fetch, possibly on its way out.
@@ -119,8 +129,8 @@ impl Files {
             handshaker,
             folder,
             inputs,
-            shares: Arc::default(),
-            serving: Arc::default(),
+            desk: Desk::default(),
+            reaching: Arc::default(),
             fetches: HashMap::new(),
         }
     }
@@ -131,22 +141,21 @@ impl Files {
             Order::Fetch(fetch) => self.fetch(*fetch),
             Order::Serve(order) => {
                 let reporter = Reporter::new(order.id, self.inputs.clone());
-                let share = Arc::new(Share::new(*order, reporter));
-                lock(&self.shares).insert(share.order.id, share);
+                self.desk.share(Share::new(*order, reporter));
             }
+            Order::Reach(order) => self.reach(*order),
             Order::Stop(id) => self.stop(&id),
             Order::Discard { id, folder } => self.discard(id, folder),
         }
     }
 
     fn stop(&mut self, id: &TransferId) {
-        if let Some(share) = lock(&self.shares).remove(id) {
-            share.stopped.store(true, Ordering::Relaxed);
-            for serving in lock(&self.serving).iter().filter(|s| s.share == Some(*id)) {
-                // It may be gone already.
-                let _ = serving.stream.shutdown(Shutdown::Both);
-            }
-        }
+        self.desk.unshare(id);
+        self.stop_fetching(id);
+    }
+
+    fn stop_fetching(&self, id: &TransferId) {
+        self.desk.expect_no_longer(id);
         if let Some(fetching) = self.fetches.get(id) {
             fetching.stop();
         }
@@ -154,10 +163,8 @@ impl Files {
 
     fn discard(&mut self, id: TransferId, folder: Option<PathBuf>) {
         let folder = folder.unwrap_or_else(|| self.folder.clone());
+        self.stop_fetching(&id);
         let fetching = self.fetches.remove(&id);
-        if let Some(fetching) = &fetching {
-            fetching.stop();
-        }
         thread::spawn(move || {
             if let Some(fetching) = fetching {
                 fetching.wait();
@@ -169,21 +176,27 @@ impl Files {
     }
 
     fn fetch(&mut self, order: Fetch) {
+        self.stop_fetching(&order.id);
         let before = self.fetches.remove(&order.id);
-        if let Some(before) = &before {
-            before.stop();
-        }
         let (id, folder) = (order.id, order.folder.clone());
         let folder = folder.unwrap_or_else(|| self.folder.clone());
         let stopped = Arc::new(AtomicBool::new(false));
         let streams: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-        let (links_in, links) = std::sync::mpsc::channel();
+        let (links_in, links) = mpsc::channel();
+        let door = Door {
+            peer: order.peer,
+            content: order.offer.content,
+            links: links_in.clone(),
+        };
+        self.desk.expect(id, door);
         let handshaker = self.handshaker.clone();
         let target = order.clone();
         let dialling = tokio::spawn(async move {
-            let reached = dial_all(&handshaker, &target).await;
+            let Fetch { peer, suite, .. } = target;
+            let bytes = target.offer.bytes;
+            let dialled = dial_all(&handshaker, peer, target.addresses, suite, bytes).await;
             // The thread may have been told to stop.
-            let _ = links_in.send(reached);
+            let _ = links_in.send(dialled.map_or_else(Reached::Unreachable, Reached::Dialled));
         });
         let reporter = Reporter::new(id, self.inputs.clone());
         let attempt = Attempt {
@@ -197,10 +210,7 @@ impl Files {
             if let Some(before) = before {
                 before.wait();
             }
-            // An error means that the dial was given up, and so was this.
-            if let Ok(reached) = links.recv() {
-                attempt.run(reached);
-            }
+            attempt.run(links);
         });
         let fetching = Fetching {
             stopped,
@@ -211,36 +221,45 @@ impl Files {
         self.fetches.insert(id, fetching);
     }
 
-    /// Takes a connection on which a peer wants to fetch from us.
-    pub(crate) fn accept(&self, stream: TcpStream, established: Established) {
-        let peer = established.peer;
-        let known = lock(&self.shares)
-            .values()
-            .any(|share| share.order.peer == peer);
-        if !known || lock(&self.serving).len() >= SERVED_MAX {
-            tracing::debug!(
-                ?peer,
-                "closed a connection for files: nothing is offered there"
-            );
+    /// Connects to a peer that fetches from us and cannot connect itself.
+    fn reach(&self, order: Reach) {
+        let share = self.desk.shared(&order.id);
+        let Some(share) = share.filter(|_| lock(&self.reaching).insert(order.id)) else {
             return;
-        }
-        let (shares, serving) = (self.shares.clone(), self.serving.clone());
-        thread::spawn(move || {
-            let served = Link::new(stream, established)
-                .map_err(LinkError::from)
-                .and_then(|link| serve_one(link, peer, &shares, &serving));
-            let own = thread::current().id();
-            lock(&serving).retain(|serving| serving.thread != own);
-            if let Err(error) = served {
-                tracing::debug!(?peer, %error, "a connection for files ended");
+        };
+        let (handshaker, desk) = (self.handshaker.clone(), self.desk.clone());
+        let reaching = self.reaching.clone();
+        tokio::spawn(async move {
+            let (peer, bytes) = (share.order.peer, share.order.offer.bytes);
+            let Reach {
+                id,
+                addresses,
+                suite,
+            } = order;
+            let dialled = dial_all(&handshaker, peer, addresses, suite, bytes).await;
+            lock(&reaching).remove(&id);
+            match dialled {
+                Ok(dialled) => {
+                    for (stream, established) in dialled {
+                        desk.serve(stream, established, share.clone());
+                    }
+                }
+                Err(error) => tracing::debug!(?peer, %error, "nor can we connect"),
             }
         });
     }
 
+    /// Takes a connection on which a peer wants to fetch from us, or lets us fetch.
+    pub(crate) fn accept(&self, stream: TcpStream, established: Established) {
+        self.desk.accept(stream, established);
+    }
+
     /// Ends everything; what has come stays.
     pub(crate) fn shutdown(mut self) {
-        let shares: Vec<_> = lock(&self.shares).keys().copied().collect();
-        shares.iter().for_each(|id| self.stop(id));
+        self.desk.unshare_all();
+        for id in self.fetches.keys() {
+            self.desk.expect_no_longer(id);
+        }
         for (_, fetching) in self.fetches.drain() {
             fetching.stop();
             fetching.wait();
@@ -275,15 +294,8 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn run(self, reached: Result<Vec<(TcpStream, Established)>, String>) {
-        let links = reached.and_then(|reached| {
-            let links = reached
-                .into_iter()
-                .map(|(stream, established)| Link::new(stream, established));
-            let links = links.collect::<io::Result<Vec<_>>>();
-            links.map_err(|error| error.to_string())
-        });
-        let links = match links {
+    fn run(self, reached: mpsc::Receiver<Reached>) {
+        let links = match self.links(reached) {
             Ok(links) => links,
             Err(why) => return self.reporter.report(Report::Lost(why)),
         };
@@ -305,29 +317,58 @@ impl Attempt {
             Outcome::Stopped => {}
         }
     }
+
+    /// The first connections there are: of our own dial or of the sender's.
+    fn links(&self, reached: mpsc::Receiver<Reached>) -> Result<Vec<Link>, String> {
+        let Ok(mut first) = reached.recv() else {
+            return Ok(Vec::new());
+        };
+        if let Reached::Unreachable(why) = first {
+            self.reporter.report(Report::Unreachable);
+            first = match reached.recv_timeout(REACHED_WITHIN) {
+                Ok(came) => came,
+                Err(_) => Reached::Unreachable(why),
+            };
+        }
+        let mut links = Vec::new();
+        match first {
+            Reached::Dialled(dialled) => {
+                for (stream, established) in dialled {
+                    let link = Link::new(stream, established);
+                    links.push(link.map_err(|error| error.to_string())?);
+                }
+            }
+            Reached::Unreachable(why) => return Err(why),
+            Reached::Came(link) => {
+                links.push(*link);
+                while links.len() < connections(self.order.offer.bytes)
+                    && let Ok(Reached::Came(link)) = reached.recv_timeout(FOLLOWED_WITHIN)
+                {
+                    links.push(*link);
+                }
+            }
+        }
+        Ok(links)
+    }
+}
+
+/// How many connections are of use for so many bytes.
+fn connections(bytes: u64) -> usize {
+    if bytes > SMALL_BYTES { CONNECTIONS } else { 1 }
 }
 
 /// Connects as often as is of use; the first must work.
 async fn dial_all(
     handshaker: &Handshaker,
-    order: &Fetch,
+    peer: PeerId,
+    mut addresses: Vec<SocketAddr>,
+    suite: Suite,
+    bytes: u64,
 ) -> Result<Vec<(TcpStream, Established)>, String> {
-    let connections = if order.offer.bytes > (4 << 20) {
-        CONNECTIONS
-    } else {
-        1
-    };
     let mut reached = Vec::new();
-    let mut addresses = order.addresses.clone();
-    for number in 0..connections {
-        let peer = Some(order.peer);
-        let raced = dial::race(
-            handshaker,
-            addresses.clone(),
-            peer,
-            order.suite,
-            Purpose::Bulk,
-        );
+    for number in 0..connections(bytes) {
+        let (to, peer) = (addresses.clone(), Some(peer));
+        let raced = dial::race(handshaker, to, peer, suite, Purpose::Bulk);
         match raced.await {
             Ok(found) => {
                 addresses = vec![found.remote];
@@ -339,34 +380,6 @@ async fn dial_all(
         }
     }
     Ok(reached)
-}
-
-fn serve_one(
-    mut link: Link,
-    peer: PeerId,
-    shares: &Mutex<HashMap<TransferId, Arc<Share>>>,
-    serving: &Mutex<Vec<Serving>>,
-) -> Result<(), LinkError> {
-    let thread = thread::current().id();
-    lock(serving).push(Serving {
-        stream: link.stream()?,
-        share: None,
-        thread,
-    });
-    let Message::Open(open) = link.receive()? else {
-        return Err(LinkError::Unexpected("something before it said what for"));
-    };
-    let share = lock(shares)
-        .values()
-        .find(|share| share.is_for(&peer, &open.content))
-        .cloned();
-    let Some(share) = share.filter(|_| !open.serving) else {
-        return serve::refuse(&mut link, RefusedWhy::NotNow);
-    };
-    for own in lock(serving).iter_mut().filter(|s| s.thread == thread) {
-        own.share = Some(share.order.id);
-    }
-    serve::serve(&mut link, open, &share)
 }
 
 /// The other side closed the connection, as it may once it has all.

@@ -20,7 +20,7 @@ const WANTS_MAX: usize = 256;
 pub(super) struct Share {
     pub(super) order: Serve,
     pub(super) reporter: Reporter,
-    pub(super) stopped: AtomicBool,
+    stopped: AtomicBool,
     /// As the first connection of the last attempt found it; the others wait for it.
     listing: Mutex<Option<Arc<Listing>>>,
     moved: AtomicU64,
@@ -35,6 +35,11 @@ impl Share {
             listing: Mutex::default(),
             moved: AtomicU64::new(0),
         }
+    }
+
+    /// Ends the answering on all its connections, each after what it is at.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_for(&self, peer: &PeerId, content: &ContentId) -> bool {

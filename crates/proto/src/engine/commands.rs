@@ -236,6 +236,7 @@ impl Engine {
             writes.push(Write::Peer(Box::new(entry.record.clone())));
         }
         writes.extend(source.and_then(|source| self.offer_write(&message, source)));
+        writes.extend(self.withdrawn_write(&message));
         self.ledger.add(
             writes,
             Then::Sent {

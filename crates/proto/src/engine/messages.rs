@@ -207,6 +207,7 @@ impl Engine {
             return None;
         };
         let offered = TransferId::of(&message);
+        self.handle_withdrawn(&message, now);
         if let Some(entry) = self.directory.get_mut(&peer) {
             match added {
                 Some(Added::New { change }) => {

@@ -66,7 +66,8 @@ fn report(party: &mut Party, at: usize, id: TransferId, report: Report) {
     party.tell(at, Input::Files(id, report));
 }
 
-/// The orders since the last look, by their first letter: Fetch, Serve, stop (-), Discard.
+/// The orders since the last look, by their first letter: Fetch, Serve, Reach, stop (-),
+/// Discard.
 fn orders(party: &mut Party, at: usize) -> String {
     let taken = std::mem::take(&mut party.nodes[at].orders);
     taken
@@ -74,6 +75,7 @@ fn orders(party: &mut Party, at: usize) -> String {
         .map(|order| match order {
             Order::Fetch(_) => 'F',
             Order::Serve(_) => 'S',
+            Order::Reach(_) => 'R',
             Order::Stop(_) => '-',
             Order::Discard { .. } => 'D',
         })
@@ -367,6 +369,69 @@ fn words_on_what_is_not_there_or_not_theirs_do_no_harm() {
     assert!(heard.iter().any(cancels), "{heard:?}");
     bo.say(&mut party, &[say(false, Says::Other(99))]);
     assert_eq!(view(&mut party, ANN).state, TransferState::Offered);
+}
+
+#[test]
+fn who_cannot_connect_to_the_sender_is_connected_to() {
+    let mut party = Party::of_friends(2);
+    let id = offered(&mut party, 100);
+    assert_eq!(orders(&mut party, ANN), "S");
+    assert_eq!(orders(&mut party, BO), "F");
+    report(&mut party, BO, id, Report::Unreachable);
+    let [Order::Reach(reach)] = &party.nodes[ANN].orders[..] else {
+        panic!("Ann connects");
+    };
+    assert!(reach.id == id && !reach.addresses.is_empty());
+    assert_eq!(view(&mut party, BO).state, TransferState::Running);
+    assert_eq!(orders(&mut party, ANN), "R");
+    // What did not work is not waited for again in this session.
+    report(&mut party, BO, id, Report::Lost("nobody came".into()));
+    party.pass(secs(1));
+    assert_eq!(orders(&mut party, BO), "-F");
+    assert_eq!(orders(&mut party, ANN), "R");
+    // Of what is not served there is nothing to connect for, and only receivers may ask.
+    act(&mut party, BO, id, TransferAct::Pause).unwrap();
+    assert_eq!(orders(&mut party, ANN), "-");
+    let mut bo = party.impersonate(BO, ANN);
+    let dial = |offering| {
+        Frame::Transfer(Signal {
+            message: id.message,
+            offering,
+            says: Says::Dial,
+        })
+    };
+    bo.say(&mut party, &[dial(false), dial(true)]);
+    assert_eq!(orders(&mut party, ANN), "");
+}
+
+#[test]
+fn an_offer_that_is_deleted_is_taken_back() {
+    for running in [false, true] {
+        let mut party = Party::of_friends(2);
+        let id = offered(&mut party, if running { 100 } else { 101 });
+        let delete = Command::Send {
+            to: ConversationId::Peer(party.id(BO)),
+            body: Body::Delete { target: id.message },
+            client_id: None,
+        };
+        party.ask(ANN, delete.clone()).unwrap();
+        let over = (TransferState::CancelledByUs, TransferState::CancelledByThem);
+        assert_eq!(states(&mut party), over);
+        assert!(party.nodes.iter().all(|node| node.transfers[0].settled));
+        // What has arrived cannot be taken back.
+        let done = offered(&mut party, 100);
+        report(&mut party, BO, done, Report::Done("/in/report.pdf".into()));
+        let delete = Command::Send {
+            to: ConversationId::Peer(party.id(BO)),
+            body: Body::Delete {
+                target: done.message,
+            },
+            client_id: None,
+        };
+        party.ask(ANN, delete).unwrap();
+        let kept = party.nodes[ANN].transfers.iter().find(|t| t.id == done);
+        assert_eq!(kept.unwrap().phase, TransferPhase::Done);
+    }
 }
 
 #[test]

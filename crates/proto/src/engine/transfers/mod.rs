@@ -8,7 +8,7 @@ use crate::io::Output;
 use crate::limits::{
     TRANSFER_CHANGES_MAX, TRANSFER_RETRY_FIRST, TRANSFER_RETRY_LONGEST, TRANSFERS_RUNNING_MAX,
 };
-use crate::transfer::{Fetch, Meter, Order, Report, Says, Serve};
+use crate::transfer::{Fetch, Meter, Order, Reach, Report, Says, Serve};
 use hallway_model::{
     EventKind, Instant, Now, PROGRESS_PER_SECOND, PeerId, Problem, Refusal, Transfer,
     TransferFailure, TransferId, TransferPhase, TransferState, TransferView,
@@ -42,6 +42,8 @@ struct Live {
     failures: u32,
     /// The receiver has no room.
     full: bool,
+    /// We could not connect to the sender in this session: it is to connect to us.
+    unreachable: bool,
     resumed_at: Option<u64>,
     changed: u32,
     meter: Meter,
@@ -59,6 +61,7 @@ impl Live {
             retry_at: None,
             failures: 0,
             full: false,
+            unreachable: false,
             resumed_at: None,
             changed: 0,
             meter: Meter::default(),
@@ -286,8 +289,28 @@ impl Engine {
             live.active = true;
             live.retry_at = None;
             live.meter = Meter::default();
+            if live.unreachable {
+                self.say(id, Says::Dial, now);
+            }
         }
         self.tell_transfer(id, now);
+    }
+
+    /// The receiver cannot connect to us: we connect to it, where its session shows that it is.
+    fn reach(&mut self, id: TransferId) {
+        let Some(live) = self.transfers.all.get(&id) else {
+            return;
+        };
+        let peer = live.record.peer;
+        if let Some(entry) = self.directory.get(&peer).filter(|_| live.active) {
+            let reach = Reach {
+                id,
+                addresses: entry.addresses(),
+                suite: self.suite_for(&peer),
+            };
+            let order = Order::Reach(Box::new(reach));
+            self.outputs.push_back(Output::Files(order));
+        }
     }
 
     fn stop_transfer(&mut self, id: TransferId) {
@@ -344,6 +367,10 @@ impl Engine {
                     self.stop_transfer(id);
                     self.save_transfer(id, None);
                 }
+            }
+            Report::Unreachable => {
+                live.unreachable = true;
+                return self.say(id, Says::Dial, now);
             }
             Report::Lost(why) => {
                 tracing::debug!(?id, %why, "a transfer was interrupted");

@@ -3,7 +3,7 @@
 use super::{Engine, Live};
 use crate::frame::Frame;
 use crate::transfer::{Says, Signal};
-use hallway_model::{Message, MessageId, Now, PeerId, TransferId, TransferPhase, Write};
+use hallway_model::{Body, Message, MessageId, Now, PeerId, TransferId, TransferPhase, Write};
 
 impl Engine {
     /// The record that is to become durable with an offer of theirs.
@@ -40,6 +40,39 @@ impl Engine {
         self.settle(peer, now);
     }
 
+    /// The record that is to become durable when an offer of ours is deleted: it is taken back.
+    pub(in crate::engine) fn withdrawn_write(&self, message: &Message) -> Option<Write> {
+        let live = self.withdrawn(message)?;
+        let mut record = live.record.clone();
+        record.phase = TransferPhase::Cancelled { by_us: true };
+        Some(Write::Transfer(Box::new(record)))
+    }
+
+    /// The deletion is on disk.
+    pub(in crate::engine) fn handle_withdrawn(&mut self, message: &Message, now: Now) {
+        let Some(id) = self.withdrawn(message).map(|live| live.record.id) else {
+            return;
+        };
+        if let Some(live) = self.transfers.all.get_mut(&id) {
+            live.record.phase = TransferPhase::Cancelled { by_us: true };
+        }
+        self.save_transfer(id, None);
+        self.tell_transfer(id, now);
+    }
+
+    /// The transfer that goes with what this message deletes, if it is not over.
+    fn withdrawn(&self, message: &Message) -> Option<&Live> {
+        let Body::Delete { target } = message.body else {
+            return None;
+        };
+        let author = message.author;
+        let live = self.transfers.all.get(&TransferId {
+            author,
+            message: target,
+        })?;
+        Some(live).filter(|live| !live.record.phase.is_over())
+    }
+
     /// The disk did not take a message that offers.
     pub(in crate::engine) fn handle_offer_refused(&mut self, message: &Message) {
         self.transfers.offered.remove(&TransferId::of(message));
@@ -51,6 +84,7 @@ impl Engine {
             if let Some(live) = self.transfers.all.get_mut(&id) {
                 live.retry_at = None;
                 live.failures = 0;
+                live.unreachable = false;
             }
             self.present_transfer(id, now);
         }
@@ -116,6 +150,7 @@ impl Engine {
             Says::Pause if !over => after.paused_by_them = true,
             Says::Resume if !over => after.paused_by_them = false,
             Says::Settled if over => after.settled = true,
+            Says::Dial if !signal.offering => self.reach(id),
             Says::Full if !over => {
                 if let Some(live) = self.transfers.all.get_mut(&id) {
                     live.full = true;
