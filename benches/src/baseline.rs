@@ -184,7 +184,7 @@ pub(crate) fn noise_stream(
 }
 
 /// Runs the other end of one connection on host 1 and returns where it listens.
-fn serve(
+pub(crate) fn serve(
     link: &Link<'_>,
     job: impl FnOnce(TcpStream) -> io::Result<()> + Send + 'static,
 ) -> io::Result<SocketAddr> {

@@ -9,13 +9,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod baseline;
+mod bulk;
 mod decode;
+mod files;
 mod handshake;
 mod history;
 mod idle;
 mod messages;
 mod pair;
 mod place;
+mod rivals;
 mod size;
 mod start;
 mod stats;
@@ -79,6 +82,12 @@ const TOPICS: &[Topic] = &[
         about: "a file of 4 GiB that is interrupted, and 100,000 small ones",
         needs_root: true,
         run: survival::measure,
+    },
+    Topic {
+        name: "files",
+        about: "a large file and many small ones between two hosts",
+        needs_root: true,
+        run: files::measure,
     },
     Topic {
         name: "voice",

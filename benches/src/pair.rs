@@ -102,6 +102,8 @@ async fn start(folder: &Path, name: &str, keep_history: bool) -> anyhow::Result<
         accept_all: true,
         downloads: None,
         accept_files_bytes: 0,
+        files_bytes_per_second: None,
+        aes: true,
         sound: hallway_node::audio::Source::default(),
         auto_answer: false,
         keep_history,

@@ -14,6 +14,7 @@ pub(crate) struct Table {
 pub(crate) enum Quantity {
     Seconds(f64),
     PerSecond(f64),
+    BytesPerSecond(f64),
     Bytes(f64),
     /// Without a unit, such as a mark.
     Number(f64),
@@ -120,6 +121,7 @@ impl Quantity {
         match self {
             Self::Seconds(number)
             | Self::PerSecond(number)
+            | Self::BytesPerSecond(number)
             | Self::Bytes(number)
             | Self::Number(number) => number,
         }
@@ -138,6 +140,7 @@ impl fmt::Display for Quantity {
         let text = match self {
             Self::Seconds(n) => scaled(*n, &[(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]),
             Self::PerSecond(n) => scaled(*n, &[(1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")]),
+            Self::BytesPerSecond(n) => scaled(*n, &[(1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")]),
             Self::Bytes(n) => scaled(*n, &[(1024.0 * 1024.0, "MiB"), (1024.0, "KiB"), (1.0, "B")]),
             Self::Number(n) => format!("{n:.2}"),
         };
@@ -218,6 +221,7 @@ mod tests {
         assert_eq!(Seconds(0.000_038_14).to_string(), "38.1 µs");
         assert_eq!(Seconds(0.15).to_string(), "150 ms");
         assert_eq!(PerSecond(20_000.0).to_string(), "20.0 k/s");
+        assert_eq!(Quantity::BytesPerSecond(1.19e9).to_string(), "1190 MB/s");
         assert_eq!(Bytes(15.0 * 1024.0 * 1024.0).to_string(), "15.0 MiB");
         assert_eq!(Seconds(0.0).to_string(), "0.0 ns");
         assert_eq!(Quantity::Number(4.386).to_string(), "4.39");

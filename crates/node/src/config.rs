@@ -9,6 +9,8 @@
 //! read_receipts = true     # tell others what was read
 //! downloads = "/home/ann/Downloads"   # where files go; the default is this folder
 //! accept_files_mb = 100    # files of contacts up to so many megabytes are taken unasked; 0: none
+//! files_kb_per_second = 5000   # files leave no faster, all together; without it as fast as they can
+//! aes = true               # use AES where both sides compute it in hardware
 //! input = "Blue Yeti"      # the microphone of calls, until another is chosen; or "default"
 //! output = "USB Headset"   # their speaker
 //! echo_cancellation = true # what the speaker plays is not sent back
@@ -27,6 +29,7 @@ use crate::home::Home;
 use hallway_model::{Name, NameError, PORT_DEFAULT};
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -35,7 +38,7 @@ use tracing::level_filters::LevelFilter;
 /// Longest configuration file: some thousand peers, but nothing that was put there by mistake.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "name",
     "device",
     "port",
@@ -44,6 +47,8 @@ const KEYS: [&str; 15] = [
     "read_receipts",
     "downloads",
     "accept_files_mb",
+    "files_kb_per_second",
+    "aes",
     "input",
     "output",
     "echo_cancellation",
@@ -54,6 +59,8 @@ const KEYS: [&str; 15] = [
 ];
 /// Pictures and documents, but nothing that fills a disk unasked.
 const ACCEPT_FILES_BYTES_DEFAULT: u64 = 100_000_000;
+/// Slower than this a transfer stands still for so long that the other side gives it up.
+const FILES_BYTES_PER_SECOND_MIN: u64 = 10_000;
 /// A key this many edits away from a known one was meant to be that one.
 const TYPO_EDITS_MAX: usize = 3;
 /// As much of a wrong value as an error repeats.
@@ -78,6 +85,10 @@ pub struct Config {
     pub downloads: Option<PathBuf>,
     /// Files of contacts up to so many bytes are taken without asking.
     pub accept_files_bytes: u64,
+    /// Files leave with at most so many bytes a second, all together.
+    pub files_bytes_per_second: Option<NonZeroU64>,
+    /// Use AES where both sides compute it in hardware.
+    pub aes: bool,
     /// The microphone of calls while no other was chosen.
     pub input: Choice,
     /// The speaker of calls while no other was chosen.
@@ -105,6 +116,8 @@ impl Default for Config {
             read_receipts: true,
             downloads: None,
             accept_files_bytes: ACCEPT_FILES_BYTES_DEFAULT,
+            files_bytes_per_second: None,
+            aes: true,
             input: Choice::Default,
             output: Choice::Default,
             echo_cancellation: true,
@@ -292,6 +305,8 @@ impl Entry<'_> {
             "read_receipts" => config.read_receipts = self.bool()?,
             "downloads" => config.downloads = Some(self.folder()?),
             "accept_files_mb" => config.accept_files_bytes = self.megabytes()?,
+            "files_kb_per_second" => config.files_bytes_per_second = Some(self.rate()?),
+            "aes" => config.aes = self.bool()?,
             "input" => config.input = self.device()?,
             "output" => config.output = self.device()?,
             "echo_cancellation" => config.echo_cancellation = self.bool()?,
@@ -361,6 +376,16 @@ impl Entry<'_> {
         megabytes
             .and_then(|megabytes| megabytes.checked_mul(1_000_000))
             .ok_or_else(|| self.is_not("a number of megabytes"))
+    }
+
+    fn rate(&self) -> Result<NonZeroU64, ConfigError> {
+        let number = self.value.as_integer();
+        let kilobytes = number.and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok());
+        kilobytes
+            .and_then(|kilobytes| kilobytes.checked_mul(1000))
+            .filter(|rate| *rate >= FILES_BYTES_PER_SECOND_MIN)
+            .and_then(NonZeroU64::new)
+            .ok_or_else(|| self.is_not("a number of kilobytes from 10"))
     }
 
     fn device(&self) -> Result<Choice, ConfigError> {
@@ -482,6 +507,8 @@ mod tests {
             read_receipts = false
             downloads = "/srv/in"
             accept_files_mb = 2_000
+            files_kb_per_second = 10
+            aes = false
             input = "yeti"
             output = "default"
             echo_cancellation = false
@@ -504,6 +531,8 @@ mod tests {
             read_receipts: false,
             downloads: Some("/srv/in".into()),
             accept_files_bytes: 2_000_000_000,
+            files_bytes_per_second: NonZeroU64::new(FILES_BYTES_PER_SECOND_MIN),
+            aes: false,
             input: Choice::Device("yeti".into()),
             output: Choice::Default,
             echo_cancellation: false,
@@ -539,8 +568,8 @@ mod tests {
         let peers = "'peers' must be a list of addresses, such as \
                      [\"192.168.1.5\", \"bo.local:42550\"], not";
         let known = "the known keys are name, device, port, peers, mdns, read_receipts, downloads, \
-                     accept_files_mb, input, output, echo_cancellation, noise_suppression, \
-                     gain_control, studio, log";
+                     accept_files_mb, files_kb_per_second, aes, input, output, \
+                     echo_cancellation, noise_suppression, gain_control, studio, log";
         let level = r#"'log' must be "off", "error", "warn", "info", "debug" or "trace", not"#;
         for (text, expected) in [
             (
@@ -582,6 +611,11 @@ mod tests {
             (
                 "accept_files_mb = 18446744073710",
                 "line 1: 'accept_files_mb' must be a number of megabytes, not 18446744073710"
+                    .to_owned(),
+            ),
+            (
+                "files_kb_per_second = 9",
+                "line 1: 'files_kb_per_second' must be a number of kilobytes from 10, not 9"
                     .to_owned(),
             ),
             ("port = 0", format!("line 1: {port} 0")),

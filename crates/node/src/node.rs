@@ -19,6 +19,7 @@ use hallway_proto::io::Input;
 use hallway_store::{DatabaseKey, OpenError, StoreError};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::slice;
 use std::sync::{Arc, Mutex};
@@ -62,6 +63,10 @@ pub struct NodeConfig {
     pub downloads: Option<PathBuf>,
     /// Files of contacts up to so many bytes are taken without asking.
     pub accept_files_bytes: u64,
+    /// Files leave with at most so many bytes a second, all together.
+    pub files_bytes_per_second: Option<NonZeroU64>,
+    /// Use AES where both sides compute it in hardware.
+    pub aes: bool,
     /// Answer every call at once: for test contacts.
     pub auto_answer: bool,
     /// Where the sound of calls comes from and goes to.
@@ -138,7 +143,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         }),
     }?;
     let port = bound.port;
-    let fast_aes = has_fast_aes();
+    let fast_aes = config.aes && has_fast_aes();
     let handshaker = Handshaker::new(
         keys.clone(),
         Policy {
@@ -225,7 +230,12 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
     for address in config.peers {
         tokio::spawn(keep_reachable(address, loaded_tx.clone()));
     }
-    let files = Files::new(handshaker.clone(), folder, loaded_tx.clone());
+    let files = Files::new(
+        handshaker.clone(),
+        folder,
+        config.files_bytes_per_second,
+        loaded_tx.clone(),
+    );
     let driver = Driver {
         engine,
         clock,

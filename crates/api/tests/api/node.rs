@@ -46,6 +46,8 @@ impl TestNode {
             accept_all: false,
             downloads: None,
             accept_files_bytes: 0,
+            files_bytes_per_second: None,
+            aes: true,
             sound: hallway_node::audio::Source::default(),
             auto_answer: false,
             keep_history: true,

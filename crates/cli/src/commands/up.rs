@@ -91,6 +91,8 @@ pub(super) fn node_config(
         accept_all: false,
         downloads: config.downloads,
         accept_files_bytes: config.accept_files_bytes,
+        files_bytes_per_second: config.files_bytes_per_second,
+        aes: config.aes,
         sound: Source::default(),
         auto_answer: false,
         keep_history: true,

@@ -1,8 +1,9 @@
 //! Connections for files that are not dialled by a fetch: each is led to what it is about.
 
 use super::link::{Link, LinkError};
+use super::pace::Pace;
 use super::serve::{self, Share};
-use super::{Reached, lock};
+use super::{Reached, lock, step_back};
 use hallway_model::{ContentId, PeerId, TransferId};
 use hallway_proto::bulk::{Message, Open, RefusedWhy};
 use hallway_proto::handshake::Established;
@@ -20,6 +21,7 @@ pub(super) struct Desk {
     shares: Arc<Mutex<HashMap<TransferId, Arc<Share>>>>,
     doors: Arc<Mutex<HashMap<TransferId, Door>>>,
     serving: Arc<Mutex<Vec<Serving>>>,
+    pace: Option<Arc<Pace>>,
 }
 
 /// Where a sender that connects to us is let in.
@@ -38,6 +40,14 @@ struct Serving {
 }
 
 impl Desk {
+    /// All that leaves keeps to this pace.
+    pub(super) fn new(pace: Option<Arc<Pace>>) -> Self {
+        Self {
+            pace,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn share(&self, share: Share) {
         lock(&self.shares).insert(share.order.id, Arc::new(share));
     }
@@ -152,6 +162,8 @@ impl Desk {
         {
             own.share = Some(share.order.id);
         }
+        step_back();
+        link.limit(self.pace.clone());
         serve::serve(&mut link, open, &share)
     }
 

@@ -1,8 +1,8 @@
 //! The side that wants the files: lists what there is, asks, checks, writes.
 
-use super::Reporter;
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
 use super::staging::{self, Group, Left, ROOM_LEFT_BYTES, Staging};
+use super::{Reporter, step_back};
 use hallway_model::TransferFailure;
 use hallway_proto::bulk::{
     CHAIN_BYTES, CHECK_GROUPS_MAX, Manifest, Message, Open, Opened, Piece, Plan, RefusedWhy,
@@ -15,7 +15,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Bytes asked for and not yet there, on one connection: some milliseconds of a fast line.
 const AHEAD_BYTES: u64 = 8 << 20;
@@ -23,6 +24,11 @@ const AHEAD_BYTES: u64 = 8 << 20;
 const WANT_GROUPS_MAX: u32 = 512;
 /// Bytes asked for at once.
 const WANT_BYTES: u64 = 4 << 20;
+/// A further connection takes part when the first has brought less than this,
+const ALONE_BYTES: u64 = 64 << 20;
+/// in so long: it makes up for packets that are lost. On a faster line than this the processors
+/// are what is short, and each connection only costs more of them.
+const ALONE: Duration = Duration::from_millis(250);
 
 /// How an attempt ended.
 pub(super) enum Outcome {
@@ -59,6 +65,8 @@ struct Attempt<'a> {
     manifest: Manifest,
     staging: Staging,
     plan: Mutex<Plan>,
+    /// A connection has done its part, or failed.
+    parted: Condvar,
     reporter: &'a Reporter,
     stopped: &'a AtomicBool,
 }
@@ -160,6 +168,7 @@ fn run(
         manifest,
         staging,
         plan: Mutex::new(plan),
+        parted: Condvar::new(),
         reporter,
         stopped,
     };
@@ -335,7 +344,11 @@ impl Attempt<'_> {
 
     /// What one connection does: the first is open, the others open here.
     fn take_part(&self, link: &mut Link, opened: &mut bool) -> Result<(), FetchError> {
+        step_back();
         if !*opened {
+            if !self.needs_another() {
+                return Ok(());
+            }
             let said = open(link, self.order, None, None)?;
             if said.revision != self.manifest.revision() {
                 return Err(FetchError::Changed);
@@ -348,7 +361,20 @@ impl Attempt<'_> {
         for group in asked {
             plan.unclaim(group..group + 1);
         }
+        drop(plan);
+        self.parted.notify_all();
         done
+    }
+
+    /// Whether one more connection is of use, once the first has had its time.
+    fn needs_another(&self) -> bool {
+        let plan = self.plan();
+        let before = plan.bytes();
+        let waited = self
+            .parted
+            .wait_timeout_while(plan, ALONE, |plan| !plan.is_complete());
+        let (plan, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !plan.is_complete() && plan.bytes().saturating_sub(before) < ALONE_BYTES
     }
 
     fn take_groups(&self, link: &mut Link, asked: &mut VecDeque<u64>) -> Result<(), FetchError> {

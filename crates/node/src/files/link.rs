@@ -1,5 +1,6 @@
 //! One connection for files: blocking, with buffers that are used again and again.
 
+use super::pace::Pace;
 use hallway_proto::bulk::{BulkError, CHAIN_BYTES, GROUP_BYTES, Message};
 use hallway_proto::handshake::{
     Established, RECORD_OVERHEAD, RECORD_PLAINTEXT_MAX, RecordError, Transport,
@@ -7,12 +8,13 @@ use hallway_proto::handshake::{
 use rustix::net::RecvFlags;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of a record, its length included.
 const RECORD_BYTES_MAX: usize = RECORD_PLAINTEXT_MAX + RECORD_OVERHEAD;
-/// Bytes taken from the socket at once: some records, and what the next level of cache holds.
-const RECEIVE_BYTES: usize = 4 * RECORD_BYTES_MAX;
+/// Bytes taken from the socket at once: a group, so that its records need not be moved.
+const RECEIVE_BYTES: usize = 17 * RECORD_BYTES_MAX;
 const GROUP: usize = 1 << 20;
 const _: () = assert!(GROUP as u64 == GROUP_BYTES);
 /// A group with its hash and the messages around it, sealed, leaves in one write.
@@ -55,6 +57,7 @@ pub(super) struct Link {
     sealed: usize,
     scratch: Vec<u8>,
     plain: Vec<u8>,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Link {
@@ -76,7 +79,13 @@ impl Link {
             sealed: 0,
             scratch: vec![0; RECORD_BYTES_MAX],
             plain: Vec::new(),
+            pace: None,
         })
+    }
+
+    /// Sends no faster than this from now on.
+    pub(super) fn limit(&mut self, pace: Option<Arc<Pace>>) {
+        self.pace = pace;
     }
 
     /// A handle with which another thread can end the connection.
@@ -128,7 +137,15 @@ impl Link {
 
     /// Sends what was sealed.
     pub(super) fn flush(&mut self) -> Result<(), LinkError> {
-        self.stream.write_all(&self.outgoing[..self.sealed])?;
+        let sealed = &self.outgoing[..self.sealed];
+        if let Some(pace) = &self.pace {
+            for slice in sealed.chunks(pace.slice_bytes()) {
+                pace.wait(slice.len());
+                self.stream.write_all(slice)?;
+            }
+        } else {
+            self.stream.write_all(sealed)?;
+        }
         self.sealed = 0;
         Ok(())
     }

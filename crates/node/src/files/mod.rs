@@ -6,6 +6,7 @@ mod desk;
 mod fetch;
 mod link;
 mod opening;
+mod pace;
 mod picture;
 mod serve;
 mod source;
@@ -21,10 +22,12 @@ use hallway_proto::handshake::{Established, Purpose, Suite};
 use hallway_proto::io::Input;
 use hallway_proto::transfer::{Fetch, Order, Reach, Report};
 use link::{Link, LinkError};
+use pace::Pace;
 use serve::Share;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -38,7 +41,8 @@ pub use opening::{OpeningError, Shown, open_with_desktop};
 pub use picture::{PICTURE_HEAD_BYTES, picture_type};
 pub use source::{SourceError, offer};
 
-/// Connections of one transfer: two keep both ends' cores busy, and more only share the line.
+/// Connections of one transfer: the second makes up for what the line of the first loses, where it
+/// is needed, and more only share the line.
 const CONNECTIONS: usize = 2;
 /// For so few bytes one connection is enough.
 const SMALL_BYTES: u64 = 4 << 20;
@@ -47,6 +51,10 @@ const SMALL_BYTES: u64 = 4 << 20;
 const REACHED_WITHIN: Duration = Duration::from_secs(10);
 /// Its further connections follow the first at once.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(1);
+
+/// What the scheduler takes second: voices and texts go before files.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
 
 /// The folder for files of this user: the usual one with the usual data directory, and one inside
 /// of any other.
@@ -121,15 +129,17 @@ impl Files {
     pub(crate) fn new(
         handshaker: Handshaker,
         folder: PathBuf,
+        bytes_per_second: Option<NonZeroU64>,
         inputs: UnboundedSender<Input>,
     ) -> Self {
+        let pace = bytes_per_second.map(|rate| Arc::new(Pace::new(rate, Instant::now())));
         let own = folder.clone();
         thread::spawn(move || staging::sweep(&own, None));
         Self {
             handshaker,
             folder,
             inputs,
-            desk: Desk::default(),
+            desk: Desk::new(pace),
             reaching: Arc::default(),
             fetches: HashMap::new(),
         }
@@ -380,6 +390,15 @@ async fn dial_all(
         }
     }
     Ok(reached)
+}
+
+/// Lets the thread that calls this run after others.
+fn step_back() {
+    // It works where that is forbidden too. Elsewhere this would slow the whole program.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "a thread for files runs like any other");
+    }
 }
 
 /// The other side closed the connection, as it may once it has all.
