@@ -221,6 +221,18 @@ pub(crate) enum FilesCommand {
         #[arg(help = help::FILES_ID)]
         id: String,
     },
+    #[command(about = help::FILES_WATCH, after_help = help::FILES_WATCH_AFTER)]
+    Watch {
+        #[arg(value_name = "ID", help = help::FILES_WATCH_ID)]
+        ids: Vec<String>,
+    },
+    #[command(about = help::FILES_OPEN, after_help = help::FILES_OPEN_AFTER)]
+    Open {
+        #[arg(help = help::FILES_ID)]
+        id: String,
+        #[arg(long, help = help::FILES_OPEN_FOLDER)]
+        folder: bool,
+    },
 }
 
 /// How a node meets the network, and what it logs.
@@ -284,12 +296,12 @@ pub(crate) struct SendArgs {
     pub(crate) react: Vec<String>,
     #[arg(long, num_args = 2, value_names = ["ID", "EMOJI"], group = "what", conflicts_with = "text", help = help::SEND_UNREACT)]
     pub(crate) unreact: Vec<String>,
-    #[arg(short, long, value_name = "PATH", group = "what", conflicts_with = "wait", help = help::SEND_FILE)]
+    #[arg(short, long, value_name = "PATH", group = "what", help = help::SEND_FILE)]
     pub(crate) file: Vec<PathBuf>,
     #[arg(long, value_enum, help = help::SEND_WAIT)]
     pub(crate) wait: Option<Wait>,
-    #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, requires = "wait", help = help::SEND_TIMEOUT)]
-    pub(crate) timeout: Duration,
+    #[arg(long, value_name = "S", value_parser = seconds, requires = "wait", help = help::SEND_TIMEOUT)]
+    pub(crate) timeout: Option<Duration>,
     #[arg(long, value_name = "X", help = help::SEND_CLIENT_ID)]
     pub(crate) client_id: Option<String>,
 }

@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod failure;
 mod out;
+mod progress;
 mod safe;
 mod show;
 mod text;

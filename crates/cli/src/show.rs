@@ -3,8 +3,8 @@
 use crate::out::{Out, Paint, pad, table, width};
 use crate::{safe, text, when};
 use hallway_model::{
-    Delivery, Event, EventKind, MessageView, PeerId, PeerView, Presence, QuoteView, Status,
-    StatusView, TransferState, TransferView,
+    Delivery, Event, EventKind, FileView, MessageView, PeerId, PeerView, Presence, QuoteView,
+    Status, StatusView, TransferState, TransferView,
 };
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -180,6 +180,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) ids: bool,
     /// Say also to whom, because messages of several talks are mixed.
     pub(crate) mixed: bool,
+    /// How what is offered in the messages stands.
+    pub(crate) transfers: &'a [TransferView],
 }
 
 impl Layout<'_> {
@@ -238,7 +240,10 @@ impl Layout<'_> {
             before.clone_from(&hanging);
         }
         let call = message.call.map(|call| text::call_record(&call, own));
-        let file = message.file.as_ref().map(text::file);
+        let file = message
+            .file
+            .as_ref()
+            .map(|file| self.offered(message, file));
         let said = message.text.as_ref().or(call.as_ref()).or(file.as_ref());
         let body = match said {
             _ if message.deleted => text::DELETED,
@@ -253,6 +258,15 @@ impl Layout<'_> {
         let after = self.remarks(message, own);
         shown.push_str(&self.out.paint(Paint::Dim, &after));
         shown.push('\n');
+    }
+
+    /// What a message offers, and how that stands.
+    fn offered(&self, message: &MessageView, file: &FileView) -> String {
+        let mut transfers = self.transfers.iter();
+        let incoming = message.from != self.names.me;
+        let transfer = transfers.find(|t| t.id == message.id && t.incoming == incoming);
+        let state = transfer.map(|t| format!(": {}", text::transfer_state(t)));
+        text::file(file) + &state.unwrap_or_default()
     }
 
     /// The first line of what a message answers.
@@ -368,6 +382,7 @@ mod tests {
             zone: TimeZone::UTC,
             ids: false,
             mixed,
+            transfers: &[],
         };
         layout.log(messages)
     }

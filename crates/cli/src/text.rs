@@ -1,13 +1,16 @@
 //! Every word a person reads, in one place, so that another language is another such file.
 
-use crate::safe;
 use hallway_model::{
-    CallDirection, CallOutcome, CallQuality, CallRecord, CallState, CallView, Delivery, FileView,
-    Outcome, Presence, Status, TransferState, TransferView,
+    CallDirection, CallOutcome, CallQuality, CallRecord, CallState, CallView, Delivery, Outcome,
+    Presence, Status,
 };
 use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
+
+mod files;
+
+pub(crate) use files::*;
 
 /// What `--help` says.
 pub(crate) mod help {
@@ -104,7 +107,9 @@ Examples:
   uptime | hallway send Bo
   hallway send Bo~k3fa hello --wait delivered --timeout 30
   hallway send Bo 'yes' --reply 5d0c…      answer a message; `log --ids` shows the ids
-  hallway send Bo --react 5d0c… 👍";
+  hallway send Bo --react 5d0c… 👍
+  hallway send Bo --file report.pdf
+  hallway send Bo --file photos/ --wait delivered      with a bar, until Bo has all of it";
     pub(crate) const PEER: &str = "A name, a tag, an id, or name~tag";
     pub(crate) const SEND_TEXT: &str = "The text; `-`, or nothing at the end of a pipe, for stdin";
     pub(crate) const SEND_FILE: &str = "Send this file or folder; further words are further peers";
@@ -117,12 +122,36 @@ Examples:
   hallway send --file disk.img Bo Cy Di    each also passes on what it has
   hallway files
   hallway files accept 5d0c --to ~/Desktop
-  hallway files pause 5d0c";
+  hallway files watch                bars, until Ctrl-C
+  hallway files open 5d0c
+  hallway files pause 5d0c
+
+Files of contacts up to 100 MB are taken unasked; `accept_files_mb` in the file config.toml of the
+home sets another size, 0 for none. `downloads` there is the folder they go to.";
     pub(crate) const FILES_ACCEPT: &str = "Take what is offered";
     pub(crate) const FILES_DECLINE: &str = "Do not take what is offered";
     pub(crate) const FILES_PAUSE: &str = "Hold a transfer for now";
     pub(crate) const FILES_RESUME: &str = "Go on with it";
     pub(crate) const FILES_CANCEL: &str = "Give it up, and remove what has come of it";
+    pub(crate) const FILES_WATCH: &str = "Follow transfers until they are over; Ctrl-C leaves them";
+    pub(crate) const FILES_WATCH_AFTER: &str = "\
+Without an ID it follows all there are and all that come, until Ctrl-C, which ends no transfer.
+On a terminal there is a bar for each; otherwise a line for each change.
+
+Examples:
+  hallway files watch
+  hallway files watch 5d0c
+  hallway files watch 5d0c --json | jq .moved";
+    pub(crate) const FILES_WATCH_ID: &str = "Only these; they may be cut, too";
+    pub(crate) const FILES_OPEN: &str = "Open what has arrived with the program for it";
+    pub(crate) const FILES_OPEN_AFTER: &str = "\
+Pictures, sound, video, documents and archives are opened, and folders. Programs are not, nor
+anything that could be one: for those look at the folder, with --folder.
+
+Examples:
+  hallway files open 5d0c
+  hallway files open 5d0c --folder";
+    pub(crate) const FILES_OPEN_FOLDER: &str = "Open the folder it is in instead";
     pub(crate) const FILES_ID: &str = "The id of the transfer, or its beginning";
     pub(crate) const FILES_TO: &str = "Put it in this folder";
     pub(crate) const SEND_REPLY: &str = "Answer this message";
@@ -134,7 +163,7 @@ Examples:
     pub(crate) const SEND_WAIT_QUEUED: &str = "safe on this disk";
     pub(crate) const SEND_WAIT_SENT: &str = "handed to the peer's session";
     pub(crate) const SEND_WAIT_DELIVERED: &str = "safe on the peer's disk";
-    pub(crate) const SEND_TIMEOUT: &str = "Seconds to wait";
+    pub(crate) const SEND_TIMEOUT: &str = "Seconds to wait; 10 without this, for files without end";
     pub(crate) const SEND_CLIENT_ID: &str = "A name for this message: sending it again with the \
                                              same one sends it once";
 
@@ -318,108 +347,6 @@ pub(crate) fn talked(milliseconds: u64) -> String {
     } else {
         format!("{minutes}:{seconds:02}")
     }
-}
-
-/// What is offered: its name and how much it is.
-pub(crate) fn file(file: &FileView) -> String {
-    let (name, size) = (safe::one_line(&file.name), bytes(file.bytes));
-    match (file.folder, file.files) {
-        (false, _) => format!("{name} ({size})"),
-        (true, 1) => format!("{name}/ (1 file, {size}{})", left_out(file)),
-        (true, files) => format!("{name}/ ({files} files, {size}{})", left_out(file)),
-    }
-}
-
-/// What of a folder is not sent: links, sockets, devices, and what cannot be read.
-fn left_out(file: &FileView) -> String {
-    let names = file.left_out_names.iter().map(|name| safe::one_line(name));
-    let names = names.collect::<Vec<_>>().join(", ");
-    match (file.left_out, file.left_out_names.len()) {
-        (0, _) => String::new(),
-        (number, 0) => format!("; {number} left out"),
-        (number, named) if named < usize::try_from(number).unwrap_or(usize::MAX) => {
-            format!("; {number} left out: {names}, …")
-        }
-        (number, _) => format!("; {number} left out: {names}"),
-    }
-}
-
-pub(crate) const NO_FILES: &str = "no files have come or gone";
-
-pub(crate) fn offered(file: &str, name: &str) -> String {
-    format!("offered {file} to {name}; `hallway files` shows how it goes")
-}
-
-/// An amount of bytes, as a person says it.
-pub(crate) fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    let mut unit = 0;
-    // In tenths, so that no float decides what is shown.
-    let mut tenths = bytes / 100;
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    while tenths >= 10_000 {
-        tenths /= 1000;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
-/// How a transfer stands.
-pub(crate) fn transfer_state(transfer: &TransferView) -> String {
-    let percent = percent(transfer.moved, transfer.file.bytes);
-    match transfer.state {
-        TransferState::Offered if transfer.incoming => "waits for your answer".into(),
-        TransferState::Offered => "offered".into(),
-        TransferState::Running => {
-            let rate = transfer.rate.map(|rate| format!(", {}/s", bytes(rate)));
-            let left = transfer.left_ms.map(|ms| format!(", {} left", talked(ms)));
-            let (rate, left) = (rate.unwrap_or_default(), left.unwrap_or_default());
-            let changed = match (transfer.changed, transfer.incoming) {
-                (0, _) => "",
-                (_, false) => ", changed meanwhile: what changed is sent again",
-                (_, true) => ", changed at their side: what changed is fetched again",
-            };
-            let resumed = (transfer.resumed_at)
-                .map(|at| format!(", resumed at {} %", self::percent(at, transfer.file.bytes)));
-            let resumed = resumed.unwrap_or_default();
-            format!("{percent} %{rate}{left}{resumed}{changed}")
-        }
-        TransferState::WaitingForTurn => format!("{percent} %, waits for its turn"),
-        TransferState::WaitingForPeer => format!("{percent} %, waits until they are here"),
-        TransferState::WaitingForRoom if transfer.incoming => {
-            format!("{percent} %, waits: the disk is full; free some space")
-        }
-        TransferState::WaitingForRoom => format!("{percent} %, waits: their disk is full"),
-        TransferState::PausedByUs => format!("{percent} %, paused"),
-        TransferState::PausedByThem => format!("{percent} %, paused by them"),
-        TransferState::Done => "done".into(),
-        TransferState::Declined if transfer.incoming => "declined".into(),
-        TransferState::Declined => "declined by them".into(),
-        TransferState::CancelledByUs => "cancelled".into(),
-        TransferState::CancelledByThem => "cancelled by them".into(),
-        TransferState::Failed => match transfer.failure {
-            Some(failure) => format!("failed: {failure}"),
-            None => "failed".into(),
-        },
-    }
-}
-
-/// Whole percent, 100 only when all is there.
-pub(crate) fn percent(moved: u64, of: u64) -> u64 {
-    match of {
-        0 => 100,
-        _ => u64::try_from(u128::from(moved.min(of)) * 100 / u128::from(of)).unwrap_or(100),
-    }
-}
-
-/// A transfer as it is now.
-pub(crate) fn transfer(name: &str, transfer: &TransferView) -> String {
-    let arrow = if transfer.incoming { "from" } else { "to" };
-    let (file, state) = (file(&transfer.file), transfer_state(transfer));
-    let short = transfer.id.get(..8).unwrap_or(&transfer.id);
-    format!("{short}  {file} {arrow} {name}: {state}")
 }
 
 /// A call as it is now.

@@ -191,6 +191,26 @@ pub enum TransferState {
     Failed,
 }
 
+impl TransferState {
+    /// Nothing more will happen.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Done
+            | Self::Declined
+            | Self::CancelledByUs
+            | Self::CancelledByThem
+            | Self::Failed => true,
+            Self::Offered
+            | Self::Running
+            | Self::WaitingForTurn
+            | Self::WaitingForPeer
+            | Self::WaitingForRoom
+            | Self::PausedByUs
+            | Self::PausedByThem => false,
+        }
+    }
+}
+
 /// One transfer: a line of `hallway files`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransferView {

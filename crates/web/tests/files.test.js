@@ -16,6 +16,8 @@ test("a running transfer says how far, how fast, how long and from where", () =>
   assert.equal(standing(file, transfer, en), "1.5 MB / 2.0 MB (75 %) · On its way · 250 KB/s · 0:02 left · Resumed at 63 %");
   assert.equal(standing(file, transfer, zh), "1.5 MB / 2.0 MB (75 %) · 传输中 · 250 KB/s · 剩余 0:02 · 从 63% 处继续");
   assert.equal(standing({ ...file, folder: true, files: 3 }, undefined, en), "2.0 MB · 3 files");
+  const partial = { ...file, folder: true, files: 3, left_out: 2, left_out_names: ["socket"] };
+  assert.equal(standing(partial, { state: "done" }, en), "2.0 MB · 3 files · 2 left out: socket, … · Complete");
   assert.equal(standing(file, { state: "failed", failure: "source", moved: 5 }, en), "2.0 MB · Failed: the sender can no longer read it");
   assert.equal(standing(file, { state: "of a later version", moved: 5 }, en), "2.0 MB · of a later version");
 });

@@ -9,7 +9,7 @@ use super::{Result, ask, off_the_reactor, unexpected};
 use crate::problem::ProblemView;
 use axum::body::{Body, Bytes};
 use hallway_model::{
-    Answer, Command, Event, EventKind, Problem, Refusal, TransferAct, TransferState, TransferView,
+    Answer, Command, Event, EventKind, Problem, Refusal, TransferAct, TransferView,
 };
 use hallway_node::Handle;
 use hallway_node::home::Home;
@@ -235,24 +235,7 @@ fn ends_upload(event: &Event, spool: &Path) -> bool {
         return false;
     };
     let path = transfer.path.as_deref();
-    is_over(transfer.state) && path.is_some_and(|path| path.starts_with(spool))
-}
-
-fn is_over(state: TransferState) -> bool {
-    match state {
-        TransferState::Done
-        | TransferState::Declined
-        | TransferState::CancelledByUs
-        | TransferState::CancelledByThem
-        | TransferState::Failed => true,
-        TransferState::Offered
-        | TransferState::Running
-        | TransferState::WaitingForTurn
-        | TransferState::WaitingForPeer
-        | TransferState::WaitingForRoom
-        | TransferState::PausedByUs
-        | TransferState::PausedByThem => false,
-    }
+    transfer.state.is_over() && path.is_some_and(|path| path.starts_with(spool))
 }
 
 /// A folder of the spool that nobody fills or offers now, and keeps locked.
@@ -291,7 +274,7 @@ async fn sweep(node: &Handle, spool: &Path, now: SystemTime) -> Result<()> {
 
 fn needs(transfer: &TransferView, folder: &Path) -> bool {
     let path = transfer.path.as_deref();
-    !is_over(transfer.state) && path.is_some_and(|path| path.starts_with(folder))
+    !transfer.state.is_over() && path.is_some_and(|path| path.starts_with(folder))
 }
 
 /// A clock that was set back makes nothing old.

@@ -1,11 +1,13 @@
 //! Files: sending them, and deciding about those that others offer.
 
-use super::{Context, exactly, names};
-use crate::args::{FilesCommand, SendArgs};
+use super::{Context, exactly, names, watch};
+use crate::args::{FilesCommand, SendArgs, Wait};
 use crate::failure::{Failure, Result};
 use crate::{show, text};
-use hallway_api::{OffersRequest, TakeRequest};
-use hallway_model::TransferView;
+use anyhow::anyhow;
+use hallway_api::{Client, OffersRequest, TakeRequest};
+use hallway_model::{TransferState, TransferView};
+use hallway_node::files::{OpeningError, Shown, open_with_desktop};
 use std::path::{Path, PathBuf};
 
 /// `hallway send PEER… --file PATH`
@@ -15,6 +17,9 @@ pub(super) async fn send(cx: &Context<'_>, args: &SendArgs) -> Result {
     for peer in &args.text {
         peers.push(client.peer(peer).await?);
     }
+    // Listen before offering, so that nothing falls between the two.
+    let mut events = client.events(None).await?;
+    let mut all = Vec::new();
     for (number, path) in args.file.iter().enumerate() {
         let of_this = |id: &String| match number {
             0 => id.clone(),
@@ -35,9 +40,16 @@ pub(super) async fn send(cx: &Context<'_>, args: &SendArgs) -> Result {
             let peer = peers.iter().find(|peer| peer.id == offered.peer);
             let label = peer.map(show::label).unwrap_or_default();
             cx.out.note(&text::offered(&file, &label));
+            all.push(offered);
         }
     }
-    Ok(())
+    match args.wait {
+        Some(Wait::Sent | Wait::Delivered) => {
+            watch::wait(cx, &client, &mut events, &all, args.timeout).await
+        }
+        // What is offered is on this disk.
+        Some(Wait::Queued) | None => Ok(()),
+    }
 }
 
 /// `hallway files …`
@@ -53,8 +65,26 @@ pub(super) async fn files(cx: &Context<'_>, command: Option<FilesCommand>) -> Re
         Some(FilesCommand::Pause { id }) => client.pause_file(&id).await?,
         Some(FilesCommand::Resume { id }) => client.resume_file(&id).await?,
         Some(FilesCommand::Cancel { id }) => client.cancel_file(&id).await?,
+        Some(FilesCommand::Watch { ids }) => return watch::watch(cx, &ids).await,
+        Some(FilesCommand::Open { id, folder }) => return open(cx, &client, &id, folder).await,
     };
     show_all(cx, &[transfer]).await
+}
+
+/// Shows what has arrived on the desktop of whoever asks.
+async fn open(cx: &Context<'_>, client: &Client, id: &str, folder: bool) -> Result {
+    let transfers = client.files().await?;
+    let transfer = watch::pick(&transfers, id)?;
+    let arrived = !transfer.incoming || transfer.state == TransferState::Done;
+    let Some(path) = transfer.path.as_deref().filter(|_| arrived) else {
+        return Err(Failure::Other(anyhow!(text::NOT_ARRIVED)));
+    };
+    let shown = if folder { Shown::Folder } else { Shown::File };
+    match open_with_desktop(path, shown) {
+        Ok(()) => Ok(cx.out.either(transfer, || path.display().to_string())?),
+        Err(error @ OpeningError::Program(_)) => Err(Failure::Declined(error.to_string())),
+        Err(error) => Err(Failure::Other(error.into())),
+    }
 }
 
 async fn list(cx: &Context<'_>) -> Result {

@@ -43,7 +43,13 @@ pub(super) async fn log(cx: &Context<'_>, args: LogArgs) -> Result {
         cx.out.note(text::NO_MESSAGES);
     } else {
         let names = names(&client).await?;
+        let has_files = messages.iter().any(|message| message.file.is_some());
+        let transfers = match has_files {
+            true => client.files().await?,
+            false => Vec::new(),
+        };
         let mut layout = cx.layout(&names, peer.is_none());
+        layout.transfers = &transfers;
         layout.ids = args.ids;
         cx.out.text(&layout.log(&messages))?;
     }

@@ -14,6 +14,7 @@ mod peers;
 mod send;
 mod trust;
 mod up;
+mod watch;
 
 use crate::args::{Command, CommandLine};
 use crate::failure::{Failure, Result};
@@ -100,6 +101,7 @@ impl Context<'_> {
             zone: TimeZone::system(),
             ids: false,
             mixed,
+            transfers: &[],
         }
     }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 /// How long a person waits for the word "delivered" who did not ask for it: long enough for a
 /// slow network, short enough not to be annoyed.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long `--wait` waits for a text when nothing says how long.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn send(cx: &Context<'_>, args: SendArgs) -> Result {
     let mut request = message(&args)?;
@@ -20,7 +22,7 @@ pub(super) async fn send(cx: &Context<'_>, args: SendArgs) -> Result {
     let peer = client.peer(&args.peer).await?;
     request.to = exactly(&peer);
     let (wait, timeout) = match args.wait {
-        Some(wait) => (wait.into(), args.timeout),
+        Some(wait) => (wait.into(), args.timeout.unwrap_or(TIMEOUT)),
         None if peer.state == Presence::Offline => (Delivery::Queued, PATIENCE),
         None => (Delivery::Delivered, PATIENCE),
     };

@@ -174,7 +174,7 @@ fn help_of_send() {
       -f, --file <PATH>           Send this file or folder; further words are further peers
           --wait <WAIT>           Return once the message has come this far [possible values: queued,
                                   sent, delivered]
-          --timeout <S>           Seconds to wait [default: 10]
+          --timeout <S>           Seconds to wait; 10 without this, for files without end
           --client-id <X>         A name for this message: sending it again with the same one sends it
                                   once
       -h, --help                  Print help (see more with '--help')
@@ -192,6 +192,8 @@ fn help_of_send() {
       hallway send Bo~[tg] hello --wait delivered --timeout 30
       hallway send Bo 'yes' --reply 5d0c…      answer a message; `log --ids` shows the ids
       hallway send Bo --react 5d0c… 👍
+      hallway send Bo --file report.pdf
+      hallway send Bo --file photos/ --wait delivered      with a bar, until Bo has all of it
     ");
 }
 

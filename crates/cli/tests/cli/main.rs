@@ -4,6 +4,7 @@
 mod calls;
 mod docs;
 mod echo;
+mod files;
 mod run;
 mod streams;
 mod talk;

@@ -13,7 +13,7 @@ use std::process::Command;
 /// Runs a command at a terminal of its own, and types each answer once its question is there; a
 /// question that ends in a colon asks for a secret.
 /// Returns what the screen was sent, and the exit code.
-fn at_terminal(mut command: Command, answers: &[(&str, &str)]) -> (String, i32) {
+pub(crate) fn at_terminal(mut command: Command, answers: &[(&str, &str)]) -> (String, i32) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();

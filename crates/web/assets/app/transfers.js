@@ -13,10 +13,12 @@ export function standing(file, transfer, t) {
   return [
     unfinished ? `${size(moved)} / ${size(file.bytes)} (${percent(moved, file.bytes)} %)` : size(file.bytes),
     file.folder && t.fileCount(file.files),
+    file.left_out > 0 && t.leftOut(file.left_out, file.left_out_names ?? []),
     state === "failed" ? t.failure[transfer.failure] ?? t.fileState.failed : state && (t.fileState[state] ?? state),
     transfer?.rate && `${size(transfer.rate)}/s`,
     transfer?.left_ms > 0 && t.left(duration(transfer.left_ms)),
     state === "running" && transfer.resumed_at && t.resumedAt(percent(transfer.resumed_at, file.bytes)),
+    state === "running" && transfer.changed > 0 && t.changed,
   ].filter(Boolean).join(" · ");
 }
 
