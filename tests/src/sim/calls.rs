@@ -2,7 +2,9 @@
 
 use super::secs;
 use super::world::{Host, World};
-use hallway_model::{CallEnd, CallId, CallState, CallView, Command, MessageId, PeerId};
+use hallway_model::{
+    CallEnd, CallId, CallOutcome, CallState, CallView, Command, MessageId, PeerId,
+};
 use hallway_proto::io::{CommandId, Input, MediaPlan};
 use hallway_proto::limits::CALLS_MAX;
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,7 +191,7 @@ impl World {
     #[track_caller]
     pub fn check_records(&self) {
         for host in self.all() {
-            for (id, _) in self.telephony.ends.get(&host).into_iter().flatten() {
+            for (id, end) in self.telephony.ends.get(&host).into_iter().flatten() {
                 let id = MessageId(id.0);
                 let of = |at: Host| {
                     let disk = &self.machine(at).disk;
@@ -206,6 +208,15 @@ impl World {
                     .map(|record| format!("{record:?}"))
                     .collect();
                 assert!(kept.len() <= 1, "two accounts of {id}: {kept:?}");
+                // Of what rang on as another call, or may not ring, there is none, unless its
+                // caller died before the disk had heard of it.
+                if matches!(end, CallEnd::Merged | CallEnd::Refused) {
+                    let record = of(host).and_then(|(_, record)| record);
+                    assert!(
+                        record.is_none_or(|record| record.outcome == CallOutcome::Interrupted),
+                        "{id} ended as {end:?} and is recorded: {record:?}"
+                    );
+                }
             }
         }
     }

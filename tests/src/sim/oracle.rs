@@ -211,6 +211,18 @@ impl World {
             .any(|host| self.machine(host).disk.message(author, message).is_some())
     }
 
+    /// The record of a call to somebody who does not have its caller as a contact: nobody keeps it.
+    fn is_call_to_stranger(&self, host: Host, to: PeerId, message: MessageId) -> bool {
+        let me = self.id(host);
+        let said = self.machine(host).disk.message(me, message);
+        let is_call = said.is_some_and(|message| message.call().is_some());
+        let is_contact = |at: Host| {
+            let record = self.machine(at).disk.peer(&me);
+            record.is_some_and(|record| record.relation == Relation::Contact)
+        };
+        is_call && !self.owners(to).any(is_contact)
+    }
+
     /// As far as the engine can know.
     fn has_session(&self, host: Host, peer: PeerId) -> bool {
         self.running(host).is_some_and(|r| {
@@ -297,8 +309,9 @@ impl World {
                 for id in ids {
                     let there = self.is_durable_with(*peer, me, *id);
                     let known = there || self.is_puppet(*peer) || self.oracle.is_void(me, *peer);
+                    let unwanted = || self.is_call_to_stranger(host, *peer, *id);
                     assert!(
-                        known,
+                        known || unwanted(),
                         "{host:?} keeps {id} as delivered, and {peer:?} lacks it"
                     );
                 }
@@ -401,8 +414,9 @@ impl World {
                         let there = self.is_durable_with(*peer, me, message);
                         let known = there || self.is_puppet(*peer);
                         let known = known || self.oracle.is_void(me, *peer);
+                        let unwanted = || self.is_call_to_stranger(host, *peer, message);
                         assert!(
-                            known,
+                            known || unwanted(),
                             "{host:?} calls {id} delivered, and {peer:?} lacks it"
                         );
                     }

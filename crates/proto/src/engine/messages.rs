@@ -56,11 +56,20 @@ impl Engine {
         let Some(entry) = self.directory.get_mut(&peer) else {
             return Ok(());
         };
+        let contact = entry.is_contact();
         let Some(session) = &mut entry.session else {
             return Ok(());
         };
         session.active_at = Some(now.mono);
         if !session.takes(message.seq)? {
+            return Ok(());
+        }
+        if !contact && message.call().is_some() {
+            // Calls are for contacts: of one that could not ring nothing stays here, and its
+            // caller learns as much as from somebody who keeps it.
+            session.acks.push(message.id);
+            self.dirty.insert(peer);
+            self.count("calls_of_strangers");
             return Ok(());
         }
         if full {

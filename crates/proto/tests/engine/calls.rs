@@ -187,6 +187,15 @@ fn a_stranger_does_not_ring_and_learns_nothing_by_it() {
         assert_eq!(party.records(at), []);
     }
 
+    // Nor does it leave anything there when she gives up before she hears nothing.
+    party.call(ANN, BO);
+    party.ask(ANN, Command::HangUp(None)).unwrap();
+    party.pass(MOMENT);
+    assert_eq!(party.ends(ANN), [CallEnd::Refused, CallEnd::Cancelled]);
+    assert_eq!(party.records(BO), []);
+    let of_ann = party.records(ANN);
+    assert_eq!(of_ann.len(), 1, "she did call: {of_ann:?}");
+
     let mut eve = party.impersonate(ANN, BO);
     let Offer { call, .. } = offer(1);
     let (muted, held, can_speak, can_hear) = (false, false, true, true);
