@@ -7,6 +7,11 @@ use crate::limits::*;
 use hallway_model::{Instant, MessageId};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use zeroize::Zeroize;
+
+/// More than a frame with a key takes: it is never moved to a larger place, which would leave the
+/// key behind in the smaller one.
+const OFFER_ROOM: usize = 128;
 
 /// Why the peer loses this session. Always the peer's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +120,7 @@ impl Session {
             renew_at: now + SESSION_LIFETIME,
             transport,
             outgoing: Vec::new(),
-            scratch: Vec::new(),
+            scratch: Vec::with_capacity(OFFER_ROOM),
             rekeyed_at: now,
             last_seq: 0,
             heard_at: now,
@@ -137,6 +142,7 @@ impl Session {
     pub(crate) fn poll_frame(&mut self, now: Instant) -> Result<Option<Frame>, SessionError> {
         while self.transport.open(&mut self.scratch)? {
             let frame = Frame::decode(&self.scratch)?;
+            self.wipe(&frame);
             // A person's messages and files bring these, hundreds at the start of a session; each
             // costs as little as a message.
             if !matches!(
@@ -198,6 +204,14 @@ impl Session {
             sealed.is_ok(),
             "a frame of ours did not fit a record: {sealed:?}"
         );
+        self.wipe(frame);
+    }
+
+    /// Leaves nothing of a key behind.
+    fn wipe(&mut self, frame: &Frame) {
+        if matches!(frame, Frame::Ring(_) | Frame::Accept(_)) {
+            self.scratch.zeroize();
+        }
     }
 
     /// What is to be sent now, what was read and acknowledgements included.
