@@ -34,8 +34,7 @@ pub(crate) const CANDIDATES: &str = "SELECT m.row, m.text FROM search \
 pub(crate) const UNREAD: &str = "SELECT count(*) FROM messages \
      WHERE conversation = ?1 AND author = ?1 AND kind IN (0, 1, 2) AND seq > ?2 \
      AND (kind > 0 OR extra % 16 IN (1, 3, 4))";
-/// From the newest message back, since no index tells calls apart.
-pub(crate) const CALLS: &str = "WHERE m.kind = 0 AND m.kind <= 2 ORDER BY m.row DESC LIMIT ?1";
+pub(crate) const CALLS: &str = "WHERE m.kind = 0 ORDER BY m.row DESC LIMIT ?1";
 pub(crate) const NEWEST: &str = "SELECT i.n, (SELECT max(row) FROM messages \
      WHERE conversation = i.n AND kind <= 2) AS newest, p.read_by_us \
      FROM ids i LEFT JOIN peers p ON p.n = i.n WHERE newest IS NOT NULL ORDER BY newest DESC";
@@ -335,12 +334,13 @@ mod tests {
             let plan = plan(&connection, sql);
             assert!(!plan.contains("SCAN"), "{sql}: {plan}");
         }
-        // These go over all peers, or over all messages in their order, and nothing else.
+        // These go over all peers, or over all messages or calls in their order, and
+        // nothing else.
         for (sql, scanned) in [
             (NEWEST.to_owned(), "SCAN i"),
             (writer::UNDELIVERED.to_owned(), "SCAN i"),
             (stored::sql(export::MESSAGES), "SCAN m"),
-            (stored::sql(CALLS), "SCAN m"),
+            (stored::sql(CALLS), "SCAN m USING INDEX messages_of_calls"),
         ] {
             let plan = plan(&connection, &sql);
             assert_eq!(plan.matches("SCAN").count(), 1, "{sql}: {plan}");

@@ -7,10 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 const MIGRATIONS: &[&str] = &[
     include_str!("../schema/1.sql"),
     include_str!("../schema/2.sql"),
+    include_str!("../schema/3.sql"),
 ];
 
 /// The schema this version writes.
-pub(crate) const NEWEST: u32 = 2;
+pub(crate) const NEWEST: u32 = 3;
 
 const _: () = assert!(MIGRATIONS.len() == NEWEST as usize);
 
