@@ -29,6 +29,11 @@ const OPEN_WITHIN: Duration = Duration::from_secs(3);
 /// More channels than any microphone or speaker has; a surround card is opened as stereo.
 const CHANNELS_LIKED: u16 = 2;
 
+/// Where Linux has the nodes of sound cards.
+const CARDS: &str = "/dev/snd";
+/// What ALSA calls the device that its configuration says to use.
+const ALSA_DEFAULT: &str = "default";
+
 /// The one connection of this process to each sound server: another would cost a thread that
 /// never ends.
 static SERVERS: Mutex<Vec<(HostId, Arc<cpal::Host>)>> = Mutex::new(Vec::new());
@@ -65,53 +70,55 @@ impl Host for System {
             }
         }
         let host = best_host()?;
-        let default_input = host.default_input_device().and_then(|d| d.id().ok());
-        let default_output = host.default_output_device().and_then(|d| d.id().ok());
+        let ways = [SoundDirection::Input, SoundDirection::Output];
+        let defaults = ways.map(|way| default_device(&host, way).and_then(|d| d.id().ok()));
+        let is_default =
+            |id: &DeviceId, way| defaults[usize::from(way == ways[1])].as_ref() == Some(id);
         let mut found = Vec::new();
         for device in host.devices().map_err(|error| lost(host.id(), error))? {
             let (Ok(id), Ok(description)) = (device.id(), device.description()) else {
                 continue;
             };
-            let ways: &[SoundDirection] = match description.direction() {
-                DeviceDirection::Input => &[SoundDirection::Input],
-                DeviceDirection::Output => &[SoundDirection::Output],
-                _ => &[SoundDirection::Input, SoundDirection::Output],
+            let its_ways: &[SoundDirection] = match description.direction() {
+                DeviceDirection::Input => &ways[..1],
+                DeviceDirection::Output => &ways[1..],
+                _ => &ways,
             };
-            for way in ways.iter().filter(|way| is_for_people(&id, **way)) {
-                let default = match way {
-                    SoundDirection::Input => &default_input,
-                    SoundDirection::Output => &default_output,
-                };
+            for way in its_ways.iter().filter(|way| is_for_people(&id, **way)) {
+                let default = is_default(&id, *way);
+                if id.id() == ALSA_DEFAULT && !default {
+                    continue;
+                }
                 let name = description.name().lines().next().unwrap_or_default();
                 found.push(DeviceView {
                     id: id.to_string(),
                     name: name.to_owned(),
                     direction: *way,
-                    default: default.as_ref() == Some(&id),
+                    default,
                     chosen: false,
                     headphones: is_headphones(id.id(), name),
                 });
             }
         }
         // What ALSA's configuration calls the default need not be in its list.
-        for (way, default) in [
-            (SoundDirection::Input, host.default_input_device()),
-            (SoundDirection::Output, host.default_output_device()),
-        ] {
-            let listed = found.iter().any(|d| d.direction == way && d.default);
+        for (way, default) in ways.iter().zip(&defaults) {
+            let listed = found.iter().any(|d| d.direction == *way && d.default);
             if host.id() == HostId::Alsa
                 && !listed
-                && let Some(id) = default.and_then(|device| device.id().ok())
+                && let Some(id) = default
             {
                 found.push(DeviceView {
                     id: id.to_string(),
                     name: "what ALSA is configured to use".into(),
-                    direction: way,
+                    direction: *way,
                     default: true,
                     chosen: false,
                     headphones: false,
                 });
             }
+        }
+        if host.id() == HostId::Alsa && found.is_empty() {
+            return Err(why_none(Path::new(CARDS)));
         }
         Ok(found)
     }
@@ -188,7 +195,7 @@ fn best_host() -> Result<Arc<cpal::Host>, AudioError> {
             return Ok(host);
         }
     }
-    Err(why_none(Path::new("/dev/snd")))
+    Err(why_none(Path::new(CARDS)))
 }
 
 fn server(id: HostId) -> Result<Arc<cpal::Host>, AudioError> {
@@ -223,10 +230,28 @@ fn device(id: &str, direction: SoundDirection) -> Result<cpal::Device, AudioErro
         .ok_or_else(|| AudioError::NotPlugged(direction, id.to_string()))
 }
 
+/// The device that is used when no other was chosen, if there is any.
+fn default_device(host: &cpal::Host, direction: SoundDirection) -> Option<cpal::Device> {
+    let default = match direction {
+        SoundDirection::Input => host.default_input_device(),
+        SoundDirection::Output => host.default_output_device(),
+    };
+    // ALSA has that name also where nothing stands behind it.
+    default.filter(|device| host.id() != HostId::Alsa || opens(device, direction))
+}
+
+/// Whether a device can be opened, or could be if nobody else had it.
+fn opens(device: &cpal::Device, direction: SoundDirection) -> bool {
+    let configs = match direction {
+        SoundDirection::Input => device.supported_input_configs().map(|_| ()),
+        SoundDirection::Output => device.supported_output_configs().map(|_| ()),
+    };
+    configs.map_or_else(|error| error.kind() == ErrorKind::DeviceBusy, |()| true)
+}
+
 /// ALSA has a card, or somebody has told it what to use in place of one.
 fn has_alsa() -> bool {
-    std::env::var_os("ALSA_CONFIG_PATH").is_some()
-        || pcm_nodes(Path::new("/dev/snd")).next().is_some()
+    std::env::var_os("ALSA_CONFIG_PATH").is_some() || pcm_nodes(Path::new(CARDS)).next().is_some()
 }
 
 fn pcm_nodes(folder: &Path) -> impl Iterator<Item = std::path::PathBuf> {
@@ -254,7 +279,7 @@ fn why_none(folder: &Path) -> AudioError {
 fn is_for_people(id: &DeviceId, way: SoundDirection) -> bool {
     let name = id.id();
     match id.host() {
-        HostId::Alsa => name == "default" || name.starts_with("plughw:"),
+        HostId::Alsa => name == ALSA_DEFAULT || name.starts_with("plughw:"),
         _ if way == SoundDirection::Input && name.ends_with(".monitor") => false,
         _ => !name.starts_with("auto_null"),
     }
