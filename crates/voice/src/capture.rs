@@ -14,7 +14,7 @@ pub use crate::shaper::BLOCK;
 pub struct CaptureConfig {
     /// Take out what the speaker plays. It steps aside for a headset, so it can stay on.
     pub echo: bool,
-    /// Turn down steady noise. Off unless asked for: a voice without gaps is taken for noise.
+    /// Turn down steady noise. Off for music: a tone that is held for seconds is taken for noise.
     pub noise: bool,
     /// Bring the speaker to the usual level.
     pub gain: bool,
@@ -24,7 +24,7 @@ impl Default for CaptureConfig {
     fn default() -> Self {
         Self {
             echo: true,
-            noise: false,
+            noise: true,
             gain: true,
         }
     }

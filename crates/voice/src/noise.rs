@@ -1,6 +1,6 @@
 //! Noise suppression: the fan stays at the other end.
 //!
-//! Noise is what remains of each frequency while nobody speaks, and so its least power over some
+//! Noise is what remains of each frequency while nobody speaks, and so its least power over a few
 //! seconds (Martin, Noise power spectral density estimation based on optimal smoothing and minimum
 //! statistics, 2001). Each frequency is turned down by the log-spectral amplitude estimator (Ephraim
 //! and Malah, 1985). The gains are applied without delay. A room that is quiet enough is left
@@ -23,11 +23,21 @@ const AUDIBLE_DBFS: f32 = -62.0;
 /// From so many dB above that on, noise is turned down in full.
 const AUDIBLE_RANGE_DB: f32 = 8.0;
 
-/// Blocks of one search for the least power, 1.5 s: longer than anybody speaks without a gap.
-const SEARCH_BLOCKS: usize = 300;
+/// How much of a block's power goes into the smoothed power: so much that the gaps between two
+/// words, and between two harmonics of a voice that moves, show the noise behind it.
+const SMOOTHING: f32 = 0.5;
 
-/// The mean power of noise is so many times its least smoothed power.
-const MEAN_OVER_LEAST: f32 = 2.0;
+/// The mean power of noise is so many times the least smoothed power of [`SEARCHES`].
+const MEAN_OVER_LEAST: f32 = 10.0;
+
+/// Blocks of one search for the least power: 0.5 s.
+const SEARCH_BLOCKS: usize = 100;
+
+/// The noise is the least of so many searches, 3 s: longer than anybody speaks without a gap.
+const SEARCHES: usize = 6;
+
+/// Nothing is known to be noise before so many searches are over, 1.5 s: so long a word may be.
+const SEARCHES_MIN: usize = 3;
 
 /// Turns noise down.
 pub struct NoiseSuppressor {
@@ -38,15 +48,20 @@ pub struct NoiseSuppressor {
     window_power: f32,
     noise: Vec<f32>,
     smoothed: Vec<f32>,
-    /// The least in this search, and in the one before.
+    /// The least in this search, in each of those before, the oldest of which is at `oldest`, and
+    /// in all of those.
     least: Vec<f32>,
+    searches: [Vec<f32>; SEARCHES],
+    oldest: usize,
     least_before: Vec<f32>,
     /// Power of the speech estimated in the block before.
     speech: Vec<f32>,
     gains: Vec<f32>,
     samples: Vec<f32>,
     bins: Vec<Complex32>,
+    /// Blocks of this search, and searches done.
     blocks: usize,
+    searched: usize,
 }
 
 impl Default for NoiseSuppressor {
@@ -68,13 +83,15 @@ impl NoiseSuppressor {
             noise: vec![0.0; BINS],
             smoothed: vec![0.0; BINS],
             least: vec![f32::INFINITY; BINS],
-            // Nothing is known to be noise until the first search is over.
-            least_before: vec![0.0; BINS],
+            searches: [(); SEARCHES].map(|()| vec![f32::INFINITY; BINS]),
+            oldest: 0,
+            least_before: vec![f32::INFINITY; BINS],
             speech: vec![0.0; BINS],
             gains: vec![1.0; BINS],
             samples: vec![0.0; FFT],
             bins: vec![Complex32::ZERO; BINS],
             blocks: 0,
+            searched: 0,
         }
     }
 
@@ -104,20 +121,30 @@ impl NoiseSuppressor {
     }
 
     fn track(&mut self) {
-        self.blocks += 1;
-        let is_over = self.blocks == SEARCH_BLOCKS;
-        if is_over {
-            self.blocks = 0;
+        for (smoothed, bin) in self.smoothed.iter_mut().zip(&self.bins) {
+            *smoothed += SMOOTHING * (bin.norm_sqr() - *smoothed);
         }
-        for k in 0..BINS {
-            self.smoothed[k] += 0.1 * (self.bins[k].norm_sqr() - self.smoothed[k]);
-            self.least[k] = self.least[k].min(self.smoothed[k]);
-            self.noise[k] = MEAN_OVER_LEAST * self.least[k].min(self.least_before[k]);
-            if is_over {
-                self.least_before[k] = self.least[k];
-                self.least[k] = self.smoothed[k];
+        for (least, smoothed) in self.least.iter_mut().zip(&self.smoothed) {
+            *least = least.min(*smoothed);
+        }
+        if self.searched >= SEARCHES_MIN {
+            for k in 0..BINS {
+                self.noise[k] = MEAN_OVER_LEAST * self.least[k].min(self.least_before[k]);
             }
         }
+        self.blocks += 1;
+        if self.blocks < SEARCH_BLOCKS {
+            return;
+        }
+        self.blocks = 0;
+        self.searched = (self.searched + 1).min(SEARCHES_MIN);
+        self.searches[self.oldest].copy_from_slice(&self.least);
+        self.oldest = (self.oldest + 1) % SEARCHES;
+        for k in 0..BINS {
+            let each = self.searches.iter().map(|least| least[k]);
+            self.least_before[k] = each.fold(f32::INFINITY, f32::min);
+        }
+        self.least.copy_from_slice(&self.smoothed);
     }
 
     fn set_gains(&mut self) {

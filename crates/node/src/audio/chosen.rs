@@ -60,7 +60,8 @@ impl Preferences {
             output_otherwise: config.output.clone(),
             capture: CaptureConfig {
                 echo: config.echo_cancellation,
-                noise: config.noise_suppression,
+                // A tone that is held is no noise in music.
+                noise: config.noise_suppression && !config.studio,
                 gain: config.gain_control,
             },
             studio: config.studio,
