@@ -24,7 +24,7 @@ const PARTITIONS: usize = 64;
 
 /// How much of the echo path is taken to persist from one block to the next. Lower follows a
 /// moving path and drifting clocks sooner, higher cancels deeper.
-const PERSISTENCE: f32 = 0.995;
+const PERSISTENCE: f32 = 0.985;
 
 /// Power gain of the echo path at the start, spread over the partitions: a loud speaker beside
 /// the microphone.
