@@ -4,14 +4,17 @@ use crate::table::{Quantity, Row, Table, Target};
 use anyhow::Context;
 use hallway_tests::audio::{Call, Rooms, Score, Voice, score, speech, talk};
 use hallway_tests::host::{Host, PATIENCE, Plan};
-use hallway_tests::lab::{Bursts, Jitter, Lan, Line, Rate, Stalls};
+use hallway_tests::lab::{Bursts, Flood, Jitter, Lan, Line, Rate, Stalls};
 use std::fs;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Which frames are lost and how late they are is the same in every run.
 const SEED: u64 = 1;
 /// A call may take so much of one processor core.
 const CPU_TARGET: f64 = 0.08;
+/// Packets a second of a flood, where the machine is fast enough to make it beside the call.
+const FLOOD_RATE: u64 = 100_000;
 const RUNS: &str = "Each row is a call of its own, started and ended from the command line, in which one side says \
      the same half minute. Mouth to ear is the middle of all seconds, PESQ (wideband) the mean of \
      samples of 8 s.";
@@ -22,8 +25,17 @@ struct Case {
     line: Line,
     ms_max: Option<u64>,
     pesq_min: f64,
+    way: Way,
+}
+
+/// What else there is to it.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Plain,
+    /// A third host floods the one that listens.
+    Flooded,
     /// For music and the least delay, as set by the configuration of both.
-    studio: bool,
+    Studio,
 }
 
 fn cases() -> Vec<Case> {
@@ -51,7 +63,7 @@ fn cases() -> Vec<Case> {
         line,
         ms_max,
         pesq_min,
-        studio: false,
+        way: Way::Plain,
     };
     vec![
         case("clean", plain, Some(40), 4.4),
@@ -94,9 +106,13 @@ fn cases() -> Vec<Case> {
             None,
             3.0,
         ),
+        Case {
+            way: Way::Flooded,
+            ..case("100,000 forged packets a second", plain, Some(40), 4.4)
+        },
         // Once they are in the studio, they stay there: this is the last.
         Case {
-            studio: true,
+            way: Way::Studio,
             ..case("clean, studio", plain, Some(25), 4.35)
         },
     ]
@@ -109,10 +125,12 @@ struct Measured {
     cpu: [f64; 2],
     /// By how much the wire itself was late, for 99 % of the frames.
     wire_late: Duration,
+    /// Forged packets a second.
+    flood: Option<f64>,
 }
 
 pub(crate) fn measure() -> anyhow::Result<Table> {
-    let (lan, rooms) = (Lan::of(2), Rooms::of(2));
+    let (lan, rooms) = (Lan::of(3), Rooms::of(2));
     let hosts = [("Ann", 0), ("Ben", 1)]
         .map(|(name, host)| rooms.furnish(Plan::new(name), host).start(&lan, host));
     hosts[0].befriend(&hosts[1]);
@@ -120,10 +138,10 @@ pub(crate) fn measure() -> anyhow::Result<Table> {
     let mut table = Table::default();
     let mut wire_late = Duration::ZERO;
     for case in cases() {
-        if case.studio {
+        if case.way == Way::Studio {
             enter_studio(&hosts);
         }
-        let measured = one(&lan, &rooms, &hosts, case.line, &text).context(case.name)?;
+        let measured = one(&lan, &rooms, &hosts, &case, &text).context(case.name)?;
         eprintln!("{}: {}", case.name, in_short(&measured));
         let latency = Quantity::Seconds(measured.score.latency.as_secs_f64());
         let row = Row::new(format!("{}: mouth to ear", case.name), latency);
@@ -134,12 +152,17 @@ pub(crate) fn measure() -> anyhow::Result<Table> {
         let pesq = Quantity::Number(measured.score.pesq);
         let row = Row::new(format!("{}: PESQ", case.name), pesq);
         table.add(row.target(Target::AtLeast(Quantity::Number(case.pesq_min))));
-        if case.line == Line::default() && !case.studio {
+        if case.line == Line::default() && case.way == Way::Plain {
             let most = measured.cpu[0].max(measured.cpu[1]);
             let row = Row::new("of one core, the busier side", Quantity::Number(most));
             table.add(row.target(Target::AtMost(Quantity::Number(CPU_TARGET))));
         }
         wire_late = wire_late.max(measured.wire_late);
+        if let Some(rate) = measured.flood {
+            table.note(format!(
+                "The machine made {rate:.0} forged packets a second."
+            ));
+        }
     }
     table.note(RUNS);
     table.note(format!(
@@ -164,16 +187,21 @@ fn one(
     lan: &Lan,
     rooms: &Rooms,
     hosts: &[Host; 2],
-    line: Line,
+    case: &Case,
     text: &[f32],
 ) -> anyhow::Result<Measured> {
     let call = Call::connect(&hosts[0], &hosts[1]);
-    let wire = lan.wire(0, line, SEED);
+    let wire = lan.wire(0, case.line, SEED);
+    let flood = (case.way == Way::Flooded).then(|| {
+        let at = SocketAddr::new(lan.ipv4(1), hosts[1].port());
+        Flood::start(lan, 2, at, FLOOD_RATE)
+    });
     let (start, before) = (Instant::now(), hosts.each_ref().map(Host::cpu_ms));
     let recording = talk(rooms, 0, text, Duration::from_millis(500));
     let (passed, after) = (start.elapsed(), hosts.each_ref().map(Host::cpu_ms));
     let tallies = wire.tally();
     drop(wire);
+    let flood = flood.map(|flood| flood.rate());
     call.hang_up();
     let cpu =
         [0, 1].map(|host| (after[host] - before[host]) as f64 / 1000.0 / passed.as_secs_f64());
@@ -181,6 +209,7 @@ fn one(
         score: score(recording.said(0), recording.heard(1))?,
         cpu,
         wire_late: tallies[0].late(0.99),
+        flood,
     })
 }
 
@@ -190,6 +219,7 @@ fn in_short(measured: &Measured) -> String {
         score,
         cpu,
         wire_late,
+        flood: _,
     } = measured;
     let lags = score.lags.iter().map(|lag| lag.latency.as_millis());
     let lags: Vec<String> = lags.map(|ms| ms.to_string()).collect();

@@ -14,12 +14,10 @@ use hallway_tests::audio::{
     until_state,
 };
 use hallway_tests::host::{Host, PATIENCE, Plan, Tail};
-use hallway_tests::lab::{Bursts, Jitter, Lan, Line, Port};
+use hallway_tests::lab::{Bursts, Flood, Jitter, Lan, Line, Port};
 use hallway_tests::room_tests;
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
@@ -401,43 +399,18 @@ fn a_flood_of_forged_packets_is_not_heard() {
     let [ann, bo] = people(&lan, &rooms, ["Ann", "Bo"]);
     let call = Call::connect(&ann, &bo);
     let at = SocketAddr::new(lan.ipv4(1), bo.port());
-    let (over, sent) = (AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
-        scope.spawn(|| lan.inside(2, || flood(at, &over, &sent)));
-        // What fails is to end the flood, too, or nobody would hear of it.
-        let heard = panic::catch_unwind(AssertUnwindSafe(|| until_heard(&rooms, 0, 1)));
-        over.store(true, Relaxed);
-        heard.unwrap_or_else(|failed| panic::resume_unwind(failed));
-    });
-    let sent = sent.into_inner();
+    let flood = Flood::start(&lan, 2, at, FLOOD_RATE);
+    until_heard(&rooms, 0, 1);
+    let sent = flood.sent();
     assert!(sent > FLOOD_MIN, "{sent} is no flood");
+    drop(flood);
     call.hang_up();
 }
 
-/// More than any call sends while this takes.
-const FLOOD_MIN: u64 = 10_000;
-/// Sent at once, and then the machine has a moment for others: it has to make the flood as well.
-const FLOOD_AT_ONCE: u64 = 16;
-const FLOOD_EVERY: Duration = Duration::from_millis(1);
-
-/// Sends what looks like the packets of a call: every key id that a node gives first, with
-/// counters to come and a body that no key has sealed.
-fn flood(at: SocketAddr, over: &AtomicBool, sent: &AtomicU64) {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    let mut packet = [0x5a; 200];
-    while !over.load(Relaxed) {
-        for _ in 0..FLOOD_AT_ONCE {
-            let number = sent.fetch_add(1, Relaxed);
-            // RFC 9605, 4.3: a key id up to 7 in the byte itself, then a counter of four bytes.
-            packet[0] = u8::try_from(number % 8).unwrap() << 4 | 0b1011;
-            packet[1..5]
-                .copy_from_slice(&(u32::MAX / 2 + u32::try_from(number).unwrap()).to_be_bytes());
-            // The queue of the receiver may be full.
-            let _ = socket.send_to(&packet, at);
-        }
-        thread::sleep(FLOOD_EVERY);
-    }
-}
+/// Packets a second of a flood, where the machine is fast enough to make it beside the call.
+const FLOOD_RATE: u64 = 100_000;
+/// More than a hundred calls send while one sentence is said.
+const FLOOD_MIN: u64 = 50_000;
 
 /// Echo says it after a second and a half (`DELAY_BLOCKS` of the parrot).
 const ECHO_AFTER: Duration = Duration::from_millis(1500);

@@ -5,12 +5,14 @@
 //!
 //! Operations panic when the system refuses them: in a test there is nothing else to do.
 
+mod flood;
 mod harness;
 mod namespace;
 mod process;
 mod switch;
 mod wire;
 
+pub use flood::Flood;
 pub use harness::{main, main_with};
 pub use process::Process;
 pub use switch::Port;

@@ -1,4 +1,5 @@
-//! The UDP sockets of a node: bound for as long as it runs, read only while a call does.
+//! The UDP sockets of a node: bound for as long as it runs, read only while a call does; and one
+//! more for each call, which only its peer can fill.
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
@@ -24,6 +25,24 @@ struct Bound {
     socket: UdpSocket,
 }
 
+/// A socket of the node's port that receives from one address only. The kernel sorts: whatever
+/// others send, and how much, goes to the socket of all and fills only that one's buffer. It does
+/// not send: its own address stays what it was when it was opened, and a call outlives that.
+#[derive(Debug)]
+pub(super) struct Own(UdpSocket);
+
+impl Own {
+    /// What becomes readable.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Hands over up to `limit` datagrams; whether there may be more.
+    pub(super) fn receive(&self, limit: usize, take: impl FnMut(SocketAddr, &[u8])) -> bool {
+        drain(&self.0, limit, take)
+    }
+}
+
 /// Binds UDP on one address.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let domain = Domain::for_address(address);
@@ -31,9 +50,24 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // For those of each call. No other user of this computer can share the port.
+    socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+fn drain(socket: &UdpSocket, limit: usize, mut take: impl FnMut(SocketAddr, &[u8])) -> bool {
+    let mut buffer = [0; DATAGRAM_ROOM];
+    for _ in 0..limit {
+        match socket.recv_from(&mut buffer) {
+            Ok((length, from)) => take(from, &buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            // What some earlier packet met on its way says nothing of this socket.
+            Err(error) => tracing::trace!(%error, "a socket of voice"),
+        }
+    }
+    true
 }
 
 impl Sockets {
@@ -60,24 +94,23 @@ impl Sockets {
 
     /// Hands over up to `limit` datagrams of each socket; whether there may be more.
     pub(crate) fn receive(&self, limit: usize, mut take: impl FnMut(SocketAddr, &[u8])) -> bool {
-        let mut buffer = [0; DATAGRAM_ROOM];
         let mut more = false;
         for Bound { socket, .. } in self.0.iter() {
-            let mut empty = false;
-            for _ in 0..limit {
-                match socket.recv_from(&mut buffer) {
-                    Ok((length, from)) => take(from, &buffer[..length]),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        empty = true;
-                        break;
-                    }
-                    // What some earlier packet met on its way says nothing of this socket.
-                    Err(error) => tracing::trace!(%error, "a socket of voice"),
-                }
-            }
-            more |= !empty;
+            more |= drain(socket, limit, &mut take);
         }
         more
+    }
+
+    /// Receives what comes from there by a socket of its own from now on.
+    pub(super) fn own(&self, remote: SocketAddr) -> io::Result<Own> {
+        let of_family = |bound: &&Bound| bound.ipv4 == remote.is_ipv4();
+        let bound = self.0.iter().find(of_family);
+        let bound = bound.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let socket = bind(bound.socket.local_addr()?)?;
+        // What the system does not allow costs packets only behind a flood from that address.
+        let _ = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BYTES);
+        socket.connect(remote)?;
+        Ok(Own(socket))
     }
 
     /// Sends a datagram, or loses it, as any network might: an address without a route today may
@@ -96,6 +129,34 @@ impl Sockets {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn what_others_send_fills_only_the_socket_of_all() {
+        let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let near = bind(any).unwrap();
+        let at = near.local_addr().unwrap();
+        let near = Sockets::new(vec![near]);
+        let [peer, stranger] = [(), ()].map(|()| bind(any).unwrap());
+        let from = peer.local_addr().unwrap();
+        let own = near.own(from).unwrap();
+        // More than any buffer has room for.
+        for _ in 0..100_000 {
+            let _ = stranger.send_to(b"stranger", at);
+        }
+        peer.send_to(b"peer", at).unwrap();
+        let mut heard = Vec::new();
+        let more = own.receive(2, |sender, bytes| heard.push((sender, bytes.to_vec())));
+        assert_eq!((heard, more), (vec![(from, b"peer".to_vec())], false));
+        near.receive(usize::MAX, |sender, _| assert_ne!(sender, from));
+        // Whoever comes back finds the socket of all.
+        drop(own);
+        peer.send_to(b"peer", at).unwrap();
+        let mut heard = Vec::new();
+        near.receive(2, |sender, bytes| heard.push((sender, bytes.to_vec())));
+        assert_eq!(heard, [(from, b"peer".to_vec())]);
+        // The other family is not bound.
+        assert!(near.own("[::1]:9".parse().unwrap()).is_err());
+    }
 
     #[test]
     fn datagrams_are_taken_up_to_the_limit_and_cut_at_the_room() {

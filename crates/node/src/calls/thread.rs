@@ -2,6 +2,7 @@
 //! devices, and sleeps until one of them has something.
 
 use super::room::{Devices, Room};
+use super::socket::Own;
 use super::{Order, Report, Sockets};
 use crate::audio::wake::{Wake, Woken};
 use crate::audio::{Sound, hurry};
@@ -14,12 +15,17 @@ use hallway_voice::mix::Mixer;
 use hallway_voice::sframe::Header;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 /// Datagrams taken from a socket before the devices are looked after again: a flood costs a call
 /// a millisecond at a time.
 const DATAGRAMS_AT_ONCE: usize = 256;
+/// So long what strangers send waits, once there is more than was taken at once and every call has
+/// a socket of its own: a flood then takes a share of one core, and a peer that comes from a new
+/// address is still found at once.
+const STRANGERS_EVERY: Duration = Duration::from_millis(5);
 /// Levels are told this often, statistics this often.
 const LEVELS_EVERY: Duration = Duration::from_millis(100);
 const STATS_EVERY: Duration = Duration::from_secs(1);
@@ -30,6 +36,10 @@ const SILENT_AFTER: Duration = Duration::from_secs(1);
 struct Line {
     media: Media,
     receive_kid: u64,
+    /// Where the peer was when [`Thread::own`] was last made to fit.
+    at: Option<SocketAddr>,
+    /// What the peer sends from there arrives elsewhere, because an address of ours has changed.
+    astray: bool,
     heard: bool,
     told: Option<Devices>,
     /// Samples made up and decoded until the last statistics.
@@ -60,6 +70,10 @@ pub(super) struct Thread {
     woken: Woken,
     orders: Receiver<Order>,
     lines: BTreeMap<CallId, Line>,
+    /// Where their peers' packets arrive.
+    own: BTreeMap<CallId, Own>,
+    /// When to look at what others send.
+    strangers_at: Instant,
     mixer: Mixer,
     playing: Vec<f32>,
     levels_at: Instant,
@@ -85,6 +99,8 @@ impl Thread {
             woken,
             orders,
             lines: BTreeMap::new(),
+            own: BTreeMap::new(),
+            strangers_at: now,
             mixer: Mixer::new(),
             playing: Vec::new(),
             levels_at: now + LEVELS_EVERY,
@@ -106,6 +122,7 @@ impl Thread {
             let now = self.clock.mono();
             room.handle_news(now);
             let more = self.take_datagrams(now);
+            self.follow();
             self.send_heard(&mut room, now);
             self.play(&mut room, now);
             self.look_after(&room, now);
@@ -134,6 +151,7 @@ impl Thread {
                 }
                 Ok(Order::Stop(call)) => {
                     self.lines.remove(&call);
+                    self.own.remove(&call);
                 }
                 Ok(Order::Choose(choices)) => room.choose(&choices),
                 Err(TryRecvError::Empty) => return true,
@@ -176,6 +194,8 @@ impl Thread {
                 let line = Line {
                     media,
                     receive_kid: plan.receive_kid,
+                    at: None,
+                    astray: false,
                     heard: false,
                     told: None,
                     concealed: 0,
@@ -189,14 +209,47 @@ impl Thread {
 
     /// Hands datagrams to their calls; whether there may be more of them.
     fn take_datagrams(&mut self, now: Instant) -> bool {
-        let lines = &mut self.lines;
-        self.sockets.receive(DATAGRAMS_AT_ONCE, |from, bytes| {
-            if let Some(line) = line_of(lines, bytes)
-                && let Err(error) = line.media.handle_datagram(from, bytes, now)
-            {
-                tracing::trace!(%from, %error, "a datagram was not taken");
+        let Self { own, lines, .. } = self;
+        let mut more = false;
+        for own in own.values() {
+            more |= own.receive(DATAGRAMS_AT_ONCE, |from, bytes| {
+                hand_over(lines, from, bytes, now);
+            });
+        }
+        if now < self.strangers_at {
+            return more;
+        }
+        let others = self.sockets.receive(DATAGRAMS_AT_ONCE, |from, bytes| {
+            if let Some(line) = hand_over(lines, from, bytes, now) {
+                line.astray |= line.at == Some(from);
             }
-        })
+        });
+        if others && own.len() == lines.len() {
+            self.strangers_at = now + STRANGERS_EVERY;
+            return more;
+        }
+        more || others
+    }
+
+    /// Gives each call a socket for where its peer is.
+    fn follow(&mut self) {
+        for (call, line) in &mut self.lines {
+            let remote = line.media.remote();
+            if line.at == remote {
+                continue;
+            }
+            line.at = remote;
+            // What it does not hold any more is lost, as by any network when a peer moves.
+            self.own.remove(call);
+            match remote.map(|remote| self.sockets.own(remote)) {
+                Some(Ok(own)) => {
+                    self.own.insert(*call, own);
+                }
+                // The socket of all serves as well, except in a flood.
+                Some(Err(error)) => tracing::debug!(%call, %error, "no socket of its own"),
+                None => {}
+            }
+        }
     }
 
     fn send_heard(&mut self, room: &mut Room, now: Instant) {
@@ -273,6 +326,9 @@ impl Thread {
                 let _ = self.reports.send(Report::Event(event));
             }
             if stats {
+                if std::mem::take(&mut line.astray) {
+                    line.at = None;
+                }
                 tracing::debug!(%call, ?statistics, "voice");
                 let concealed = line.concealed(&statistics);
                 let view = view_of(&statistics, concealed);
@@ -301,16 +357,25 @@ impl Thread {
     fn due(&self, room: &Room) -> Instant {
         let calls = self.lines.values().map(|line| line.media.poll_timeout());
         let clocks = [self.levels_at, self.stats_at];
-        let due = calls.chain(clocks).chain(room.poll_timeout()).min();
-        due.unwrap_or(self.levels_at)
+        let waiting = self.are_strangers_waiting().then_some(self.strangers_at);
+        let all = calls.chain(clocks).chain(room.poll_timeout());
+        all.chain(waiting).min().unwrap_or(self.levels_at)
+    }
+
+    /// Whether what strangers send is not to be looked at yet.
+    fn are_strangers_waiting(&self) -> bool {
+        self.clock.mono() < self.strangers_at
     }
 
     /// Until then, or until a device or a socket has something.
     fn sleep(&self, due: Instant) {
         let wait = due.since(self.clock.mono());
         let timeout = Timespec::try_from(wait).unwrap_or_default();
-        let sockets = self.sockets.fds();
-        let mut fds: Vec<_> = sockets
+        let own = self.own.values().map(Own::fd);
+        let strangers = self.sockets.fds();
+        let strangers = strangers.filter(|_| !self.are_strangers_waiting());
+        let mut fds: Vec<_> = own
+            .chain(strangers)
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
         fds.push(PollFd::new(&self.woken, PollFlags::IN));
@@ -321,6 +386,23 @@ impl Thread {
     fn report(&self, input: Input) {
         // A driver that is gone needs no report.
         let _ = self.reports.send(Report::Input(input));
+    }
+}
+
+/// Gives a datagram to the call that it is for, and returns that if it took it.
+fn hand_over<'a>(
+    lines: &'a mut BTreeMap<CallId, Line>,
+    from: SocketAddr,
+    bytes: &[u8],
+    now: Instant,
+) -> Option<&'a mut Line> {
+    let line = line_of(lines, bytes)?;
+    match line.media.handle_datagram(from, bytes, now) {
+        Ok(()) => Some(line),
+        Err(error) => {
+            tracing::trace!(%from, %error, "a datagram was not taken");
+            None
+        }
     }
 }
 
