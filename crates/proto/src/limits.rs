@@ -90,6 +90,8 @@ pub const COLLISIONS_TOLD_MAX: usize = 64;
 pub const DIALS_MAX: usize = 32;
 /// Transfers that are fetched at once; more only share the same line and disk.
 pub const TRANSFERS_RUNNING_MAX: usize = 16;
+/// Of these from one peer, so that others find a turn while somebody sends a thousand files.
+pub const TRANSFERS_RUNNING_OF_PEER_MAX: usize = 4;
 /// Open transfers with one peer: more than a person offers before the other has looked.
 pub const TRANSFERS_OPEN_MAX: usize = 1000;
 /// Changes of what is offered while it is fetched: a file that changes more often than this is

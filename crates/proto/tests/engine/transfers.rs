@@ -29,17 +29,22 @@ fn offer(bytes: u64) -> Box<Offer> {
 
 /// Ann offers something to Bo.
 fn offered(party: &mut Party, bytes: u64) -> TransferId {
+    offered_by(party, ANN, bytes)
+}
+
+/// Somebody offers something to Bo.
+fn offered_by(party: &mut Party, from: usize, bytes: u64) -> TransferId {
     let command = Command::Offer {
         to: party.id(BO),
         offer: offer(bytes),
         source: "/srv/report.pdf".into(),
         client_id: None,
     };
-    let Ok(Answer::Sent { id, .. }) = party.ask(ANN, command) else {
+    let Ok(Answer::Sent { id, .. }) = party.ask(from, command) else {
         panic!("an offer is sent");
     };
     TransferId {
-        author: party.id(ANN),
+        author: party.id(from),
         message: id,
     }
 }
@@ -506,4 +511,60 @@ fn an_offer_over_its_limits_is_refused() {
         )
         .unwrap_err();
     assert_eq!(refused.problem, Problem::TooLong);
+}
+
+/// What Bo has begun to fetch since the last look.
+fn fetched(party: &mut Party) -> Vec<TransferId> {
+    let orders = std::mem::take(&mut party.nodes[BO].orders).into_iter();
+    orders
+        .filter_map(|order| match order {
+            Order::Fetch(fetch) => Some(fetch.id),
+            Order::Serve(_) | Order::Reach(_) | Order::Stop(_) | Order::Discard { .. } => None,
+        })
+        .collect()
+}
+
+fn waiting(party: &mut Party) -> usize {
+    let Ok(Answer::Transfers(all)) = party.ask(BO, Command::Transfers) else {
+        panic!("transfers are listed");
+    };
+    let waits = |view: &&TransferView| view.state == TransferState::WaitingForTurn;
+    all.iter().filter(waits).count()
+}
+
+#[test]
+fn nobody_waits_behind_all_that_another_sends() {
+    let others = [ANN, 2, 3, 4, 5];
+    let mut party = Party::of_friends(6);
+    // Four of each peer, and sixteen in all.
+    let offers = others.map(|from| [0; 6].map(|_| offered_by(&mut party, from, 100)));
+    let running = fetched(&mut party);
+    let expected = offers[..4].iter().flat_map(|offers| &offers[..4]);
+    assert!(expected.eq(&running), "{running:?}");
+    assert_eq!(waiting(&mut party), 14);
+    let [ann, .., last] = &offers;
+    let end = |party: &mut Party, id| {
+        report(party, BO, id, Report::Done("/in/report.pdf".into()));
+        fetched(party)
+    };
+    // The last to come has nothing yet, and so is before what others offered earlier.
+    assert_eq!(end(&mut party, ann[0]), [last[0]]);
+    assert_eq!(end(&mut party, ann[1]), [last[1]]);
+    // Now Ann and they have two each: hers are older.
+    assert_eq!(end(&mut party, offers[1][0]), [ann[4]]);
+    // What is held makes room, and comes back when there is some.
+    act(&mut party, BO, ann[2], TransferAct::Pause).unwrap();
+    assert_eq!(fetched(&mut party), [ann[5]]);
+    act(&mut party, BO, ann[2], TransferAct::Resume).unwrap();
+    assert_eq!(fetched(&mut party), []);
+    // What waits to be tried again takes no turn, and what is interrupted gives its own back.
+    report(&mut party, BO, last[0], Report::Lost("reset".into()));
+    assert_eq!(fetched(&mut party), [last[2]]);
+    party.pass(secs(1));
+    assert_eq!(fetched(&mut party), []);
+    // Whoever leaves takes nothing along but their own.
+    party.kill(ANN);
+    let running = fetched(&mut party);
+    assert_eq!(running.len(), 3, "{running:?}");
+    assert!(running.iter().all(|id| id.author != party.id(ANN)));
 }

@@ -3,13 +3,12 @@
 use super::{Engine, Live};
 use crate::io::{CommandId, Output};
 use crate::ledger::Then;
-use crate::limits::{STORAGE_RETRY, TRANSFERS_OPEN_MAX, TRANSFERS_RUNNING_MAX};
+use crate::limits::{STORAGE_RETRY, TRANSFERS_OPEN_MAX};
 use crate::transfer::Says;
 use hallway_model::{
     Answer, Message, Now, Offer, PeerId, Problem, Refusal, Transfer, TransferAct, TransferFailure,
     TransferId, TransferPhase, TransferView, Write,
 };
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 impl Engine {
@@ -64,8 +63,8 @@ impl Engine {
     }
 
     pub(super) fn transfer_view(&self, live: &Live, now: Now) -> TransferView {
-        let turn = self.transfers.running < TRANSFERS_RUNNING_MAX || !live.is_incoming();
-        live.view(self.is_live(&live.record.peer), turn, now.mono)
+        let waits = self.transfers.turns.is_waiting(&live.record.id);
+        live.view(self.is_live(&live.record.peer), waits, now.mono)
     }
 
     pub(super) fn is_live(&self, peer: &PeerId) -> bool {
@@ -136,6 +135,7 @@ impl Engine {
             return;
         };
         live.unsaved_until = None;
+        self.transfers.turns.handle_change(live.record.peer);
         let write = Write::Transfer(Box::new(live.record.clone()));
         self.ledger.add([write], Then::Transfer { id, command });
     }
@@ -184,29 +184,12 @@ impl Engine {
         now: Now,
     ) {
         if let Some(live) = self.transfers.all.get_mut(&id) {
-            live.unsaved_until = Some(now.mono + STORAGE_RETRY);
+            let at = now.mono + STORAGE_RETRY;
+            live.unsaved_until = Some(at);
+            self.transfers.turns.wake_at(at);
         }
         if let Some(command) = command {
             self.refuse(command, refusal);
-        }
-    }
-
-    /// What has come due.
-    pub(in crate::engine) fn attend_transfers(&mut self, now: Now) {
-        let open: Vec<TransferId> = self.transfers.open.values().flatten().copied().collect();
-        let mut peers = BTreeSet::new();
-        for id in open {
-            let Some(live) = self.transfers.all.get_mut(&id) else {
-                continue;
-            };
-            if live.unsaved_until.is_some_and(|at| at <= now.mono) {
-                self.save_transfer(id, None);
-            } else if live.retry_at.is_some_and(|at| at <= now.mono) {
-                peers.insert(live.record.peer);
-            }
-        }
-        for peer in peers {
-            self.settle(peer, now);
         }
     }
 
@@ -226,6 +209,7 @@ impl Engine {
             }
         }
         self.transfers.open.remove(peer);
+        self.transfers.turns.forget(peer);
     }
 }
 

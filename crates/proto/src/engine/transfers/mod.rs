@@ -2,12 +2,11 @@
 
 mod commands;
 mod signals;
+mod turns;
 
 use super::Engine;
 use crate::io::Output;
-use crate::limits::{
-    TRANSFER_CHANGES_MAX, TRANSFER_RETRY_FIRST, TRANSFER_RETRY_LONGEST, TRANSFERS_RUNNING_MAX,
-};
+use crate::limits::{TRANSFER_CHANGES_MAX, TRANSFER_RETRY_FIRST, TRANSFER_RETRY_LONGEST};
 use crate::transfer::{Fetch, Meter, Order, Reach, Report, Says, Serve};
 use hallway_model::{
     EventKind, Instant, Now, PROGRESS_PER_SECOND, PeerId, Problem, Refusal, Transfer,
@@ -16,6 +15,7 @@ use hallway_model::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
+use turns::Turns;
 
 /// Every transfer that matters, and which of them are open.
 #[derive(Default)]
@@ -25,8 +25,7 @@ pub(in crate::engine) struct Transfers {
     open: BTreeMap<PeerId, BTreeSet<TransferId>>,
     /// On their way to disk with the message that offers.
     offered: BTreeMap<TransferId, Transfer>,
-    /// Fetching now.
-    running: usize,
+    turns: Turns,
     /// In the order in which they were offered.
     last_order: u64,
 }
@@ -118,7 +117,7 @@ impl Live {
         end.into_iter().chain(hold).collect()
     }
 
-    fn state(&self, live: bool, turn: bool) -> TransferState {
+    fn state(&self, live: bool, waits: bool) -> TransferState {
         match self.record.phase {
             TransferPhase::Offered => TransferState::Offered,
             TransferPhase::Done => TransferState::Done,
@@ -130,14 +129,14 @@ impl Live {
             TransferPhase::Accepted if self.record.paused_by_them => TransferState::PausedByThem,
             TransferPhase::Accepted if !live => TransferState::WaitingForPeer,
             TransferPhase::Accepted if self.full => TransferState::WaitingForRoom,
-            TransferPhase::Accepted if !self.active && !turn => TransferState::WaitingForTurn,
+            TransferPhase::Accepted if waits => TransferState::WaitingForTurn,
             TransferPhase::Accepted => TransferState::Running,
         }
     }
 
-    fn view(&self, live: bool, turn: bool, now: Instant) -> TransferView {
+    fn view(&self, live: bool, waits: bool, now: Instant) -> TransferView {
         let record = &self.record;
-        let state = self.state(live, turn);
+        let state = self.state(live, waits);
         let rate =
             Some(self.meter.rate(now)).filter(|rate| state == TransferState::Running && *rate > 0);
         let left = record.offer.bytes.saturating_sub(record.moved);
@@ -181,6 +180,7 @@ impl Transfers {
         if !record.phase.is_over() || !record.settled {
             self.open.entry(peer).or_default().insert(id);
         }
+        self.turns.handle_change(peer);
         self.last_order += 1;
         self.all.insert(id, Live::new(record, self.last_order));
     }
@@ -206,46 +206,9 @@ impl Transfers {
         let detail = format!("{detail}; `hallway files` lists them");
         Err(Refusal::new(Problem::NoSuchTransfer, detail))
     }
-
-    /// When one of them needs attention.
-    pub(in crate::engine) fn deadline(&self) -> Option<Instant> {
-        let open = self
-            .open
-            .values()
-            .flatten()
-            .filter_map(|id| self.all.get(id));
-        open.filter_map(|live| {
-            let retry = live.retry_at.filter(|_| live.is_wanted() && !live.active);
-            retry.into_iter().chain(live.unsaved_until).min()
-        })
-        .min()
-    }
 }
 
 impl Engine {
-    /// Starts and stops the shell's part in all transfers with a peer.
-    pub(in crate::engine) fn settle_transfers(&mut self, peer: PeerId, now: Now) {
-        if !self.transfers.open.contains_key(&peer) {
-            return;
-        }
-        let entry = self.directory.get(&peer);
-        let there = entry.is_some_and(|entry| entry.session.is_some()) && !self.stopping;
-        let ready = there && self.is_live(&peer);
-        for id in self.transfers.open_with(&peer) {
-            let Some(live) = self.transfers.all.get(&id) else {
-                continue;
-            };
-            let wanted = live.is_wanted() && ready;
-            // A session that takes the place of another is ready a moment later.
-            if live.active && !(live.is_wanted() && there) {
-                self.stop_transfer(id);
-                self.tell_transfer(id, now);
-            } else if wanted && !live.active && live.retry_at.is_none_or(|at| at <= now.mono) {
-                self.start_transfer(id, now);
-            }
-        }
-    }
-
     fn start_transfer(&mut self, id: TransferId, now: Now) {
         let Some(live) = self.transfers.all.get(&id) else {
             return;
@@ -256,15 +219,12 @@ impl Engine {
             let Some(entry) = self.directory.get(&peer) else {
                 return;
             };
-            if self.transfers.running >= TRANSFERS_RUNNING_MAX {
-                return;
-            }
             // What would have been taken unasked is taken when it has grown.
             let bytes_max = match entry.is_contact() {
                 true => offer.bytes.max(self.config.accept_files_bytes),
                 false => offer.bytes,
             };
-            self.transfers.running += 1;
+            self.transfers.turns.take(peer);
             Order::Fetch(Box::new(Fetch {
                 id,
                 peer,
@@ -319,7 +279,7 @@ impl Engine {
         };
         live.active = false;
         if live.is_incoming() {
-            self.transfers.running -= 1;
+            self.transfers.turns.give_back(live.record.peer);
         }
         self.outputs.push_back(Output::Files(Order::Stop(id)));
     }
@@ -399,7 +359,9 @@ impl Engine {
         if let Some(live) = self.transfers.all.get_mut(&id) {
             let wait = TRANSFER_RETRY_FIRST * (1 << live.failures.min(8));
             live.failures += 1;
-            live.retry_at = Some(now.mono + wait.min(TRANSFER_RETRY_LONGEST));
+            let at = now.mono + wait.min(TRANSFER_RETRY_LONGEST);
+            live.retry_at = Some(at);
+            self.transfers.turns.wake_at(at);
         }
     }
 
