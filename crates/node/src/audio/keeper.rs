@@ -231,7 +231,7 @@ impl Keeper {
             SoundDirection::Output => {
                 let (end, speaker, pulse) = ring::playback(wake);
                 let opened = self.host.open_output(&device.id, end, failed)?;
-                let news = News::Speaker(speaker.at(opened.rate));
+                let news = News::Speaker(speaker.at(opened.rate, opened.asking));
                 (opened.stream, pulse, news)
             }
         };
@@ -308,6 +308,7 @@ mod tests {
             Ok(Opened {
                 rate: 48_000,
                 stream: Box::new(Closing(self.clone(), id.to_owned())),
+                asking: None,
             })
         }
 

@@ -162,6 +162,17 @@ pub(crate) struct Opened {
     pub(crate) rate: u32,
     /// Whatever keeps it open.
     pub(crate) stream: Box<dyn Send>,
+    /// Of a speaker that asks for its sound: who takes it, instead of the end of the ring.
+    pub(crate) asking: Option<Box<dyn Asking>>,
+}
+
+/// A speaker that asks for each block, and takes it as soon as it is made.
+pub(crate) trait Asking: std::fmt::Debug + Send {
+    /// Samples that it wants now.
+    fn wanted(&self) -> usize;
+
+    /// Plays these.
+    fn play(&mut self, sound: &[f32]);
 }
 
 /// Where a stream tells that it has come to an end.

@@ -97,6 +97,7 @@ fn ticking(name: &str, mut block: impl FnMut() + Send + 'static) -> Result<Opene
     Ok(Opened {
         rate: RATE,
         stream: Box::new(stopping),
+        asking: None,
     })
 }
 

@@ -6,23 +6,26 @@
     reason = "the protocol has a hundred commands, of which a stream needs three"
 )]
 
-use crate::audio::ring::{CaptureEnd, PlaybackEnd};
-use crate::audio::{AudioError, Failed, Opened, hurry, is_headphones};
+use crate::audio::ring::{CaptureEnd, PlaybackEnd, Spare};
+use crate::audio::{Asking, AudioError, Failed, Opened, hurry, is_headphones};
 use hallway_model::{DeviceView, SoundDirection};
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
     AuthParams, AuthReply, ChannelMap, Command, CommandReply, CreatePlaybackStreamReply,
     CreateRecordStreamReply, DESCRIPTOR_SIZE, Descriptor, DescriptorFlags, MAX_VERSION,
     PlaybackStreamParams, Prop, Props, ProtocolError, PulseError, RecordStreamParams, SampleFormat,
-    SampleSpec, ServerInfo, SetClientNameReply, SinkInfoList, SourceInfoList, TagStructReader,
+    SampleSpec, ServerInfo, SetClientNameReply, SetPlaybackStreamBufferAttrParams,
+    SetPlaybackStreamBufferAttrReply, SinkInfoList, SourceInfoList, TagStructReader,
     encode_command_message, encode_descriptor, read_descriptor,
 };
+use rustix::net::SendFlags;
 use std::ffi::{CStr, CString, OsString};
 use std::fs;
 use std::io::{self, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -34,12 +37,11 @@ const SAMPLE_BYTES: u32 = 4;
 /// A block: 2.5 ms, of which four are on the way through the devices of a call. Twice as much is
 /// a quarter cheaper and 9 ms later; less is more than PipeWire grants.
 const BLOCK_BYTES: u32 = 120 * SAMPLE_BYTES;
-/// The least that a server asks for. By twice that, its own buffer is larger than a block.
-const REQUEST_BYTES: u32 = BLOCK_BYTES / 2;
-/// What lies between us and the speaker. PulseAudio gives half of what is more than two requests
-/// to the device and keeps the other half: a block each. With less, a device would be woken for
-/// every half millisecond.
-const BUFFER_BYTES: u32 = 2 * BLOCK_BYTES + 2 * REQUEST_BYTES;
+/// What the server holds for the speaker beside what the device has, and beside what is to spare:
+/// a block to take, and one on its way. PulseAudio grants three at least.
+const BUFFER_BYTES: u32 = 2 * BLOCK_BYTES;
+/// Where more than this was missed, half a second, the stream is opened anew.
+const MISSED_MAX: u32 = RATE / 2;
 /// A server that has not answered by then hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// More than the list of all devices of any computer.
@@ -118,7 +120,11 @@ impl Pulse {
                 fragment_size: BLOCK_BYTES,
                 ..BufferAttr::default()
             },
-            flags: flags(),
+            flags: StreamFlags {
+                // The device itself is to have no larger blocks either.
+                adjust_latency: true,
+                ..StreamFlags::default()
+            },
             props: called("microphone"),
             ..RecordStreamParams::default()
         });
@@ -147,14 +153,12 @@ impl Pulse {
             sample_spec: spec(),
             channel_map: ChannelMap::mono(),
             sink_name,
-            buffer_attr: BufferAttr {
-                target_length: BUFFER_BYTES,
-                // It never waits: what comes too late is not played later.
-                pre_buffering: 0,
-                minimum_request_length: REQUEST_BYTES,
-                ..BufferAttr::default()
+            buffer_attr: buffer_for(&Spare::default()),
+            flags: StreamFlags {
+                // The device is to ask for each block by itself, however much the server holds.
+                early_requests: true,
+                ..StreamFlags::default()
             },
-            flags: flags(),
             props: called("speaker"),
             ..PlaybackStreamParams::default()
         });
@@ -162,15 +166,27 @@ impl Pulse {
             .ask(&asked)
             .map_err(|error| refused(error, direction, id))?;
         tracing::debug!(attributes = ?opened.buffer_attr, latency_us = opened.stream_latency, "a speaker");
+        let socket = connection.socket.get_ref().try_clone();
+        let mouth = Mouth(Arc::new(Mutex::new(Buffer {
+            socket: socket.map_err(|error| system(error.into()))?,
+            channel: opened.channel,
+            target: opened.buffer_attr.target_length / SAMPLE_BYTES,
+            wanted: opened.requested_bytes / SAMPLE_BYTES,
+            missed: 0,
+            begun: false,
+            sending: Vec::new(),
+        })));
         let stream = Stream {
             connection,
             channel: opened.channel,
             failed,
         };
-        let buffer = opened.buffer_attr.target_length;
-        let first = opened.requested_bytes;
-        start(direction, stream, move |stream| {
-            stream.play(end, first, buffer)
+        let asking = mouth.clone();
+        end.ask(0);
+        let opened = start(direction, stream, move |stream| stream.play(&end, &asking))?;
+        Ok(Opened {
+            asking: Some(Box::new(mouth)),
+            ..opened
         })
     }
 
@@ -272,10 +288,11 @@ impl Connection {
         Ok(header.channel)
     }
 
-    /// The command of the message that came last, if it is one that is known.
-    fn command(&self) -> Option<Command> {
-        let read = Command::read_tag_prefixed(&mut self.message.as_slice(), self.version);
-        read.ok().map(|(_, command)| command)
+    /// The command of the message that came last, if it is one that is known, and what follows it.
+    fn command(&self) -> Option<(Command, &[u8])> {
+        let mut rest = self.message.as_slice();
+        let read = Command::read_tag_prefixed(&mut rest, self.version);
+        read.ok().map(|(_, command)| (command, rest))
     }
 }
 
@@ -294,23 +311,38 @@ impl Stream {
                 let (samples, _) = self.connection.message.as_chunks();
                 end.write(samples.iter().map(|bytes| f32::from_le_bytes(*bytes)));
             } else if channel == CONTROL
-                && let Some(Command::RecordStreamKilled(_)) = self.connection.command()
+                && let Some((Command::RecordStreamKilled(_), _)) = self.connection.command()
             {
                 return Err(ProtocolError::ServerError(PulseError::Killed));
             }
         }
     }
 
-    /// `buffer` is what the server holds when it has all it wants.
-    fn play(&mut self, mut end: PlaybackEnd, first: u32, buffer: u32) -> Result<(), ProtocolError> {
-        self.send(&mut end, first, buffer)?;
+    /// Passes on what the server asks for, and has it hold more where that came too late.
+    fn play(&mut self, end: &PlaybackEnd, mouth: &Mouth) -> Result<(), ProtocolError> {
+        let (mut spare, mut blocks) = (Spare::default(), 0_u32);
         loop {
             if self.connection.receive()? != CONTROL {
                 continue;
             }
             match self.connection.command() {
-                Some(Command::Request(request)) => self.send(&mut end, request.length, buffer)?,
-                Some(Command::PlaybackStreamKilled(_)) => {
+                Some((Command::Request(request), _)) => {
+                    let samples = request.length.min(MESSAGE_BYTES_MAX) / SAMPLE_BYTES;
+                    let gap = mouth.lock().ask(samples);
+                    end.ask(samples as usize);
+                    blocks = blocks.wrapping_add(1);
+                    let before = spare.ms();
+                    spare.handle(blocks, gap);
+                    if spare.ms() != before {
+                        self.resize(&spare, mouth)?;
+                    }
+                }
+                Some((Command::Reply, mut rest)) => {
+                    let mut reply = TagStructReader::new(&mut rest, self.connection.version);
+                    let resized: SetPlaybackStreamBufferAttrReply = reply.read()?;
+                    mouth.lock().target = resized.buffer_attr.target_length / SAMPLE_BYTES;
+                }
+                Some((Command::PlaybackStreamKilled(_), _)) => {
                     return Err(ProtocolError::ServerError(PulseError::Killed));
                 }
                 _ => {}
@@ -318,36 +350,114 @@ impl Stream {
         }
     }
 
-    /// Sends so many bytes of sound. More than the buffer holds is wanted where a part of it
-    /// should have been played already: for that, sound would be thrown away.
-    fn send(
-        &mut self,
-        end: &mut PlaybackEnd,
-        wanted: u32,
-        buffer: u32,
-    ) -> Result<(), ProtocolError> {
-        let samples = wanted.min(MESSAGE_BYTES_MAX) / SAMPLE_BYTES;
-        let missed = samples.saturating_sub(buffer / SAMPLE_BYTES);
+    /// Asks the server to hold so much from now on.
+    fn resize(&mut self, spare: &Spare, mouth: &Mouth) -> Result<(), ProtocolError> {
+        tracing::debug!(ms = spare.ms(), "sound to spare before the speaker");
+        let asked = Command::SetPlaybackStreamBufferAttr(SetPlaybackStreamBufferAttrParams {
+            index: self.channel,
+            buffer_attr: buffer_for(spare),
+            adjust_latency: false,
+            early_requests: true,
+        });
+        let connection = &mut self.connection;
+        connection.asked += 1;
+        connection.sending.clear();
+        encode_command_message(
+            &mut connection.sending,
+            connection.asked,
+            &asked,
+            connection.version,
+        )?;
+        // Not in the middle of a block that the voice thread sends.
+        let _sending = mouth.lock();
+        Ok(connection.socket.get_mut().write_all(&connection.sending)?)
+    }
+}
+
+/// The voice thread's end of a speaker: what it makes goes to the server at once.
+#[derive(Clone, Debug)]
+struct Mouth(Arc<Mutex<Buffer>>);
+
+/// What a server holds for a speaker.
+#[derive(Debug)]
+struct Buffer {
+    socket: UnixStream,
+    channel: u32,
+    /// Samples that it holds when it has all it wants.
+    target: u32,
+    /// Samples that it wants now.
+    wanted: u32,
+    /// Samples that it wanted before and that should have been played already.
+    missed: u32,
+    /// Something was sent.
+    begun: bool,
+    /// Room for what is sent.
+    sending: Vec<u8>,
+}
+
+impl Mouth {
+    fn lock(&self) -> MutexGuard<'_, Buffer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Asking for Mouth {
+    fn wanted(&self) -> usize {
+        self.lock().wanted as usize
+    }
+
+    fn play(&mut self, sound: &[f32]) {
+        self.lock().send(sound);
+    }
+}
+
+impl Buffer {
+    /// Takes in that the server wants more; whether what it had before was not enough.
+    fn ask(&mut self, samples: u32) -> bool {
+        let wanted = self.wanted.saturating_add(samples);
+        self.wanted = wanted.min(self.target);
+        let missed = wanted - self.wanted;
+        self.missed = self.missed.saturating_add(missed);
+        missed > 0 && self.begun
+    }
+
+    /// Sends sound. Before it goes silence for what was missed, which the server throws away.
+    fn send(&mut self, sound: &[f32]) {
+        // A message without any is an error to a server.
+        if sound.is_empty() {
+            return;
+        }
+        let missed = std::mem::take(&mut self.missed);
+        if missed > MISSED_MAX {
+            self.end();
+            return;
+        }
+        let samples = u32::try_from(sound.len()).unwrap_or(0);
+        self.wanted = self.wanted.saturating_sub(samples);
+        self.begun = true;
         let header = Descriptor {
-            length: samples * SAMPLE_BYTES,
+            length: missed.saturating_add(samples) * SAMPLE_BYTES,
             channel: self.channel,
             offset: 0,
             flags: DescriptorFlags::empty(),
         };
         let mut encoded = [0; DESCRIPTOR_SIZE];
         encode_descriptor(&mut encoded, &header);
-        let sending = &mut self.connection.sending;
+        let sending = &mut self.sending;
         sending.clear();
         sending.extend_from_slice(&encoded);
-        let [samples, missed] =
-            [samples, missed].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        for _ in 0..missed {
-            sending.extend_from_slice(&0_f32.to_le_bytes());
+        sending.resize(sending.len() + (missed * SAMPLE_BYTES) as usize, 0);
+        sending.extend(sound.iter().flat_map(|sample| sample.to_le_bytes()));
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        if rustix::net::send(&self.socket, sending, flags) != Ok(sending.len()) {
+            // A server that takes no more has died or hangs.
+            self.end();
         }
-        end.read(samples - missed, |sample| {
-            sending.extend_from_slice(&sample.to_le_bytes());
-        });
-        Ok(self.connection.socket.get_mut().write_all(sending)?)
+    }
+
+    /// Ends the connection, which the stream's thread hears of.
+    fn end(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
@@ -384,6 +494,7 @@ fn start(
     Ok(Opened {
         rate: RATE,
         stream: Box::new(Closing(closing)),
+        asking: None,
     })
 }
 
@@ -426,11 +537,14 @@ fn spec() -> SampleSpec {
     }
 }
 
-fn flags() -> StreamFlags {
-    StreamFlags {
-        // The device itself is to have no larger blocks either.
-        adjust_latency: true,
-        ..StreamFlags::default()
+/// What a server is asked to hold.
+fn buffer_for(spare: &Spare) -> BufferAttr {
+    BufferAttr {
+        target_length: BUFFER_BYTES + spare.ms() * (RATE / 1000) * SAMPLE_BYTES,
+        // It never waits: what comes too late is not played later.
+        pre_buffering: 0,
+        minimum_request_length: BLOCK_BYTES,
+        ..BufferAttr::default()
     }
 }
 
@@ -598,36 +712,111 @@ mod tests {
         }
     }
 
+    /// What was sent: its samples.
+    fn received(server: &mut UnixStream) -> Vec<f32> {
+        let header = read_descriptor(server).unwrap();
+        let mut bytes = vec![0; usize::try_from(header.length).unwrap()];
+        server.read_exact(&mut bytes).unwrap();
+        let (samples, _) = bytes.as_chunks();
+        samples.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    }
+
+    fn mouth(target: u32) -> (Mouth, UnixStream) {
+        let (socket, server) = UnixStream::pair().unwrap();
+        let mouth = Mouth(Arc::new(Mutex::new(Buffer {
+            socket,
+            channel: 3,
+            target,
+            wanted: target,
+            missed: 0,
+            begun: false,
+            sending: Vec::new(),
+        })));
+        (mouth, server)
+    }
+
     #[test]
     fn sound_is_not_sent_for_what_should_have_been_played_already() {
+        let (mut mouth, mut server) = mouth(4);
+        assert!(!mouth.lock().ask(1), "nothing has begun");
+        mouth.lock().missed = 0;
+        assert_eq!(mouth.wanted(), 4);
+        mouth.play(&[0.5; 4]);
+        assert_eq!(received(&mut server), [0.5; 4]);
+        assert!(!mouth.lock().ask(3));
+        assert_eq!(mouth.wanted(), 3);
+        assert!(mouth.lock().ask(3), "more than it can hold");
+        assert_eq!(mouth.wanted(), 4);
+        mouth.play(&[0.5; 4]);
+        assert_eq!(received(&mut server), [0.0, 0.0, 0.5, 0.5, 0.5, 0.5]);
+        assert_eq!(mouth.wanted(), 0);
+    }
+
+    #[test]
+    fn a_server_that_takes_no_more_and_a_long_stall_end_the_stream() {
+        let (mut full, _server) = mouth(4);
+        let (mut stalled, _server) = mouth(4);
+        for _ in 0..1_000 {
+            full.play(&[0.5; 4_800]);
+        }
+        stalled.lock().ask(MISSED_MAX + 1);
+        stalled.play(&[0.5; 4]);
+        for mouth in [full, stalled] {
+            let mut nothing = [0];
+            assert_eq!(mouth.lock().socket.read(&mut nothing).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn where_sound_came_too_late_the_server_holds_more() {
         let (connection, mut server) = pair();
         let (failed, _told) = telling();
         let (wake, _woken) = wake::pair().unwrap();
-        let (end, mouth, _) = ring::playback(wake);
-        mouth.at(RATE).write(&[0.5; 5]);
+        let (end, _, _) = ring::playback(wake);
+        let socket = connection.socket.get_ref().try_clone().unwrap();
+        let (mut mouth, _) = mouth(4);
+        mouth.lock().socket = socket;
         let stream = Stream {
             connection,
             channel: 3,
             failed,
         };
-        let buffer = 4 * SAMPLE_BYTES;
-        let play = move |stream: &mut Stream| stream.play(end, buffer, buffer);
+        let asking = mouth.clone();
+        let play = move |stream: &mut Stream| stream.play(&end, &asking);
         let _open = start(SoundDirection::Output, stream, play).unwrap();
-        let received = |server: &mut UnixStream, samples: usize| -> Vec<f32> {
-            let mut bytes = vec![0; DESCRIPTOR_SIZE + samples * 4];
-            server.read_exact(&mut bytes).unwrap();
-            let (samples, _) = bytes[DESCRIPTOR_SIZE..].as_chunks();
-            samples.iter().map(|b| f32::from_le_bytes(*b)).collect()
-        };
-        assert_eq!(received(&mut server, 4), [0.5; 4]);
+        mouth.play(&[0.5; 4]);
+        assert_eq!(received(&mut server), [0.5; 4]);
         let mut bytes = Vec::new();
         let request = Command::Request(pulseaudio::protocol::Request {
             channel: 3,
-            length: buffer + 2 * SAMPLE_BYTES,
+            length: 6 * SAMPLE_BYTES,
         });
         encode_command_message(&mut bytes, 0, &request, MAX_VERSION).unwrap();
         server.write_all(&bytes).unwrap();
-        assert_eq!(received(&mut server, 6)[..3], [0.0, 0.0, 0.5]);
+        let header = read_descriptor(&mut server).unwrap();
+        let mut bytes = vec![0; usize::try_from(header.length).unwrap()];
+        server.read_exact(&mut bytes).unwrap();
+        let asked = Command::read_tag_prefixed(&mut bytes.as_slice(), MAX_VERSION);
+        let (number, asked) = asked.unwrap();
+        let Command::SetPlaybackStreamBufferAttr(asked) = asked else {
+            panic!("{asked:?}");
+        };
+        let first = buffer_for(&Spare::default());
+        assert!(asked.buffer_attr.target_length > first.target_length);
+        let reply = SetPlaybackStreamBufferAttrReply {
+            buffer_attr: BufferAttr {
+                target_length: 9 * SAMPLE_BYTES,
+                ..asked.buffer_attr
+            },
+            configured_sink_latency: 0,
+        };
+        let mut bytes = Vec::new();
+        pulseaudio::protocol::encode_reply_message(&mut bytes, number, &reply, MAX_VERSION)
+            .unwrap();
+        server.write_all(&bytes).unwrap();
+        while mouth.lock().target != 9 {
+            thread::yield_now();
+        }
     }
 
     /// A PulseAudio of one speaker, and a microphone that hears it.
@@ -711,7 +900,7 @@ mod tests {
         let (end, mouth, _) = ring::playback(wake.clone());
         let (failed, speaker_told) = telling();
         let playing = pulse.open_output(speaker, end, failed).unwrap();
-        let mut mouth = mouth.at(playing.rate);
+        let mut mouth = mouth.at(playing.rate, playing.asking);
         let (end, ear, _) = ring::capture(wake.clone());
         let (failed, told) = telling();
         let hearing = pulse.open_input(microphone, end, failed).unwrap();

@@ -3,6 +3,7 @@
 //!
 //! The device's ends run inside the system's audio callback: they never allocate, lock or wait.
 
+use crate::audio::Asking;
 use crate::audio::wake::Wake;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
@@ -24,9 +25,11 @@ const SPARE_MS_MAX: u32 = 40;
 const SPARE_MS_STEP: u32 = 2;
 const CALM_BLOCKS_MIN: u32 = 2_000;
 const CALM_BLOCKS_MAX: u32 = 256_000;
-/// The largest block of this many is the size that counts: the first ones fill a device's own
-/// buffer and are larger.
-const WINDOW_BLOCKS: u32 = 64;
+/// The largest block of this many is the size that counts. The first ones fill a device's own
+/// buffer and are larger, so the first windows are short; the later ones are long, as a device that
+/// was late will be late again, and a level that goes up and down is heard.
+const WINDOW_BLOCKS_MIN: u32 = 64;
+const WINDOW_BLOCKS_MAX: u32 = 4_096;
 /// In a gap the last sample fades by this factor a sample: no click, and silence within 2 ms.
 const FADE: f32 = 0.95;
 
@@ -85,6 +88,8 @@ pub(crate) struct Speaker {
     pulse: Arc<Pulse>,
     rate: u32,
     level: Level,
+    /// Where the sound goes instead of the ring.
+    asking: Option<Box<dyn Asking>>,
 }
 
 /// A ring from a microphone; the rate is set once it is open.
@@ -121,6 +126,7 @@ pub(crate) fn playback(wake: Wake) -> (PlaybackEnd, Speaker, Arc<Pulse>) {
         pulse: pulse.clone(),
         rate: 0,
         level: Level::default(),
+        asking: None,
     };
     (end, speaker, pulse)
 }
@@ -155,6 +161,14 @@ impl PlaybackEnd {
         }
         let missing = u32::try_from(samples - there).unwrap_or(u32::MAX);
         self.pulse.missing.fetch_add(missing, Relaxed);
+        self.pulse.beat(samples);
+        self.wake.wake();
+    }
+}
+
+impl PlaybackEnd {
+    /// Tells that the device has asked for a block, and takes it another way.
+    pub(crate) fn ask(&self, samples: usize) {
         self.pulse.beat(samples);
         self.wake.wake();
     }
@@ -197,9 +211,13 @@ impl Microphone {
 }
 
 impl Speaker {
-    /// At this many samples a second.
-    pub(crate) fn at(self, rate: u32) -> Self {
-        Self { rate, ..self }
+    /// At this many samples a second, by this way where the device asks.
+    pub(crate) fn at(self, rate: u32, asking: Option<Box<dyn Asking>>) -> Self {
+        Self {
+            rate,
+            asking,
+            ..self
+        }
     }
 
     /// Samples a second.
@@ -209,6 +227,9 @@ impl Speaker {
 
     /// How many samples are wanted now, so that the next block is there and little more.
     pub(crate) fn wanted(&mut self) -> usize {
+        if let Some(asking) = &self.asking {
+            return asking.wanted();
+        }
         let blocks = self.pulse.blocks();
         let block_max = self.pulse.block_max.load(Relaxed);
         let missing = self.pulse.missing.load(Relaxed);
@@ -220,6 +241,10 @@ impl Speaker {
 
     /// Sends these to the speaker; what has no room is lost.
     pub(crate) fn write(&mut self, sound: &[f32]) {
+        if let Some(asking) = &mut self.asking {
+            asking.play(sound);
+            return;
+        }
         let _ = self.ring.push_partial_slice(sound);
     }
 
@@ -240,9 +265,45 @@ struct Level {
     block_before: u32,
     block_now: u32,
     window_from: u32,
-    spare_ms: u32,
+    window_blocks: u32,
+    spare: Spare,
+}
+
+/// How much more sound waits than a device needs when nobody is late: learnt from its gaps.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    ms: u32,
     calm_from: u32,
     calm_blocks: u32,
+}
+
+impl Default for Spare {
+    fn default() -> Self {
+        Self {
+            ms: SPARE_MS_FIRST,
+            calm_from: 0,
+            calm_blocks: CALM_BLOCKS_MIN,
+        }
+    }
+}
+
+impl Spare {
+    /// Milliseconds.
+    pub(crate) fn ms(&self) -> u32 {
+        self.ms
+    }
+
+    /// Learns from the blocks so far, wrapping, and whether there was a gap in the last of them.
+    pub(crate) fn handle(&mut self, blocks: u32, gap: bool) {
+        if gap {
+            self.ms = (self.ms + SPARE_MS_STEP).min(SPARE_MS_MAX);
+            self.calm_from = blocks;
+            self.calm_blocks = (self.calm_blocks * 2).min(CALM_BLOCKS_MAX);
+        } else if blocks.wrapping_sub(self.calm_from) >= self.calm_blocks {
+            self.ms = (self.ms - 1).max(SPARE_MS_MIN);
+            self.calm_from = blocks;
+        }
+    }
 }
 
 impl Default for Level {
@@ -253,9 +314,8 @@ impl Default for Level {
             block_before: 0,
             block_now: 0,
             window_from: 0,
-            spare_ms: SPARE_MS_FIRST,
-            calm_from: 0,
-            calm_blocks: CALM_BLOCKS_MIN,
+            window_blocks: WINDOW_BLOCKS_MIN,
+            spare: Spare::default(),
         }
     }
 }
@@ -267,18 +327,12 @@ impl Level {
         // The first block of a stream finds an empty ring: that is no gap.
         let gap = missing != self.missing && self.blocks > 0;
         self.missing = missing;
-        if gap {
-            self.spare_ms = (self.spare_ms + SPARE_MS_STEP).min(SPARE_MS_MAX);
-            self.calm_from = blocks;
-            self.calm_blocks = (self.calm_blocks * 2).min(CALM_BLOCKS_MAX);
-        } else if blocks.wrapping_sub(self.calm_from) >= self.calm_blocks {
-            self.spare_ms = (self.spare_ms - 1).max(SPARE_MS_MIN);
-            self.calm_from = blocks;
-        }
+        self.spare.handle(blocks, gap);
         self.blocks = blocks;
-        let full = blocks.wrapping_sub(self.window_from) >= WINDOW_BLOCKS;
+        let full = blocks.wrapping_sub(self.window_from) >= self.window_blocks;
         if full {
             self.window_from = blocks;
+            self.window_blocks = (self.window_blocks * 2).min(WINDOW_BLOCKS_MAX);
             self.block_before = self.block_now;
             self.block_now = 0;
         }
@@ -288,7 +342,7 @@ impl Level {
     fn target(&self, rate: u32) -> usize {
         let block = self.block_before.max(self.block_now);
         let block = usize::try_from(block).unwrap_or(RING_SAMPLES);
-        (block + samples(self.spare_ms, rate)).min(RING_SAMPLES)
+        (block + samples(self.spare.ms, rate)).min(RING_SAMPLES)
     }
 }
 
@@ -313,7 +367,7 @@ mod tests {
     fn speaker() -> (PlaybackEnd, Speaker) {
         let (wake, _) = wake::pair().unwrap();
         let (end, speaker, _) = playback(wake);
-        (end, speaker.at(RATE))
+        (end, speaker.at(RATE, None))
     }
 
     fn heard(microphone: &mut Microphone) -> Vec<f32> {
@@ -441,7 +495,7 @@ mod tests {
     fn the_first_large_blocks_are_forgotten() {
         let (mut end, mut speaker) = speaker();
         played(&mut end, 4800);
-        for _ in 0..3 * WINDOW_BLOCKS {
+        for _ in 0..4 * WINDOW_BLOCKS_MIN {
             let wanted = speaker.wanted();
             speaker.write(&vec![0.0; wanted]);
             played(&mut end, 120);

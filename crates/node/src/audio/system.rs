@@ -181,6 +181,7 @@ fn opened(stream: cpal::Stream, config: StreamConfig) -> Result<Opened, AudioErr
     Ok(Opened {
         rate: config.sample_rate,
         stream: Box::new(stream),
+        asking: None,
     })
 }
 
@@ -523,7 +524,7 @@ mod tests {
             let (mut playing, speaker, _) = ring::playback(wake.clone());
             let (mut hearing, microphone, _) = ring::capture(wake);
             let sound = [0.0, 0.5, -0.5, 0.99, -1.0];
-            speaker.at(RATE).write(&sound);
+            speaker.at(RATE, None).write(&sound);
             // Half a frame too many, as of a driver with a fault.
             let mut block = vec![T::EQUILIBRIUM; 3 * sound.len() + 1];
             spread(&mut block, 3, &mut playing);

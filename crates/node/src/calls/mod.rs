@@ -193,6 +193,7 @@ mod tests {
         Opened {
             rate: 48_000,
             stream: Box::new(Stop(stopping)),
+            asking: None,
         }
     }
 
