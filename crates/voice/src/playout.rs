@@ -34,6 +34,9 @@ const FADE_FROM: i64 = 60 * MS;
 /// Where the sound is not quiet, a whole period is left out or repeated, which may overshoot by
 /// most of one: a delay that is longer than it should be by less, in samples, is left alone.
 const SHORTEN_FROM: i64 = 10 * MS;
+/// A delay that is shorter than it should be by less waits for quiet, too: few frames come so late,
+/// and each change of the speed is heard.
+const LENGTHEN_FROM: i64 = 5 * MS;
 /// In quiet any piece will do, and the delay is set right to the sample nearly.
 const QUIET_FROM: i64 = MS;
 
@@ -476,7 +479,7 @@ impl Playout {
             let n = self.sound.shorten(usize::try_from(excess).unwrap_or(0));
             self.stats.shortened += n as u64;
             n
-        } else if excess < 0 {
+        } else if excess < if quiet { 0 } else { -LENGTHEN_FROM } {
             let short = usize::try_from(-excess).unwrap_or(0).max(PIECE_MIN);
             let n = self.sound.lengthen(if quiet { short } else { PERIOD_MAX });
             self.stats.lengthened += n as u64;

@@ -26,6 +26,9 @@ const DATAGRAMS_AT_ONCE: usize = 256;
 /// a socket of its own: a flood then takes a share of one core, and a peer that comes from a new
 /// address is still found at once.
 const STRANGERS_EVERY: Duration = Duration::from_millis(5);
+/// Sound is held back for so long at least: two blocks of a device, which come a block early or
+/// late even where the network is as good as can be. Without, the speed would change each time.
+const DELAY_MS_MIN: u32 = 5;
 /// Levels are told this often, statistics this often.
 const LEVELS_EVERY: Duration = Duration::from_millis(100);
 const STATS_EVERY: Duration = Duration::from_secs(1);
@@ -185,7 +188,10 @@ impl Thread {
                     candidates: plan.candidates.clone(),
                     frame,
                     encoder,
-                    playout: hallway_voice::playout::Config::default(),
+                    playout: hallway_voice::playout::Config {
+                        delay_ms_min: if self.sound.studio() { 0 } else { DELAY_MS_MIN },
+                        ..hallway_voice::playout::Config::default()
+                    },
                 };
                 Media::new(&config, self.clock.mono()).map_err(|error| error.to_string())
             });
