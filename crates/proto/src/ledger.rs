@@ -30,6 +30,8 @@ pub(crate) enum Then {
     /// How a transfer stands is safe.
     Transfer {
         id: TransferId,
+        /// It is over.
+        over: bool,
         command: Option<CommandId>,
     },
     /// A setting the user asked for is safe.

@@ -66,6 +66,10 @@ impl Disk {
         self.messages.values()
     }
 
+    pub(super) fn transfers(&self) -> impl Iterator<Item = &Transfer> {
+        self.transfers.values()
+    }
+
     /// Ours, acknowledged.
     pub(super) fn is_delivered(&self, message: &Message) -> bool {
         let ConversationId::Peer(peer) = message.conversation else {

@@ -7,6 +7,7 @@
 
 mod calls;
 mod disk;
+mod files;
 mod network;
 mod oracle;
 mod puppet;
@@ -16,7 +17,7 @@ mod world;
 
 pub use network::{Chop, Weather};
 pub use oracle::Mark;
-pub use swarm::{swarm, swarm_with_calls};
+pub use swarm::{swarm, swarm_with_calls, swarm_with_files};
 pub use world::{Crash, Host, Options, World};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

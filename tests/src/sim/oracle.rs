@@ -446,8 +446,8 @@ impl World {
             | EventKind::NameCollision { .. }
             | EventKind::Notice { .. } => self.oracle.notices.push((host, kind)),
             EventKind::Call { call } => self.witness_call(host, call),
-            EventKind::Transfer { .. }
-            | EventKind::CallLevels { .. }
+            EventKind::Transfer { transfer } => self.witness_transfer(host, transfer),
+            EventKind::CallLevels { .. }
             | EventKind::ReadUpTo { .. }
             | EventKind::Typing { .. }
             | EventKind::Message { .. } => {}
@@ -594,7 +594,8 @@ impl World {
                 "{one:?} and {other:?} are joined and do not say so"
             ));
         }
-        self.unread(one, other).or_else(|| self.unread(other, one))
+        let unread = self.unread(one, other).or_else(|| self.unread(other, one));
+        unread.or_else(|| self.undecided(one, other))
     }
 
     /// The author knows how far the reader has read, or more: a mark is told before it is kept.

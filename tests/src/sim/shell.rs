@@ -410,7 +410,7 @@ impl World {
                 self.check_sound(host, call);
             }
             Output::StopMedia(call) => self.stop_sound(host, call),
-            Output::Files(_) => {}
+            Output::Files(order) => self.handle_files(host, order),
             // Every announcement is told of here.
             Output::Left(_) => {}
         }

@@ -2,7 +2,9 @@
 
 use super::world::{Crash, Host, World};
 use super::{Chop, Mark, ms, secs};
-use hallway_model::{Body, Command, Name, Reaction, Relation, Status};
+use hallway_model::{
+    Body, Command, Name, Reaction, Relation, Status, Transfer, TransferAct, TransferPhase,
+};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -54,18 +56,31 @@ const FAULTS: [Fault; 20] = [
     Fault::Retry,
 ];
 
+/// What people also do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Also {
+    Nothing,
+    Call,
+    SendFiles,
+}
+
 /// One random life of a few hosts, with the state of the art of bad luck.
 pub fn swarm(world: &mut World) {
-    live(world, false);
+    live(world, Also::Nothing);
+}
+
+/// One such life in which people also send each other files.
+pub fn swarm_with_files(world: &mut World) {
+    live(world, Also::SendFiles);
 }
 
 /// One such life in which people also call each other.
 pub fn swarm_with_calls(world: &mut World) {
-    live(world, true);
+    live(world, Also::Call);
     world.check_records();
 }
 
-fn live(world: &mut World, calls: bool) {
+fn live(world: &mut World, also: Also) {
     let number = world.pick(&[2, 2, 2, 3, 4]);
     let hosts = world.hosts(number);
     let mut all_met = true;
@@ -103,8 +118,10 @@ fn live(world: &mut World, calls: bool) {
         world.later(delay, move |world| start_again(world, host));
     }
     for _ in 0..world.range(10..50) {
-        if calls && world.chance(400_000) {
+        if also == Also::Call && world.chance(400_000) {
             telephone(world, &hosts);
+        } else if also == Also::SendFiles && world.chance(400_000) {
+            send_files(world, &hosts);
         } else if !faults.is_empty() && world.chance(350_000) {
             let fault = world.pick(&faults);
             strike(world, fault, &hosts);
@@ -128,6 +145,13 @@ fn live(world: &mut World, calls: bool) {
         }
     }
     make_peace(world, &hosts);
+    if also == Also::SendFiles {
+        for host in hosts {
+            for held in world.parcels(host).iter().filter(|t| t.paused_by_us) {
+                world.handle_parcel(host, held.id, TransferAct::Resume);
+            }
+        }
+    }
     world.settle();
 }
 
@@ -216,6 +240,37 @@ fn telephone(world: &mut World, hosts: &[Host]) {
             world.command(one, Command::HangUp(None));
         }
     }
+}
+
+/// What people do with files.
+fn send_files(world: &mut World, hosts: &[Host]) {
+    let (one, other) = two(world, hosts);
+    if world.chance(300_000) {
+        let bytes = world.pick(&[0, 1, 999, 1000, 5_000, 50_000]);
+        world.offer(one, other, bytes);
+        return;
+    }
+    let open = |transfer: &Transfer| !transfer.phase.is_over();
+    let open: Vec<Transfer> = world.parcels(one).into_iter().filter(open).collect();
+    let places: Vec<usize> = (0..open.len()).collect();
+    if places.is_empty() {
+        return;
+    }
+    let transfer = &open[world.pick(&places)];
+    let ours = transfer.id.author == world.id(one);
+    let act = match world.range(0..12) {
+        0 if ours => {
+            let remove = world.chance(200_000);
+            return world.change_source(transfer.id, remove);
+        }
+        0 => TransferAct::Decline,
+        1 => TransferAct::Cancel,
+        2 | 3 => TransferAct::Pause,
+        4 | 5 => TransferAct::Resume,
+        _ if transfer.phase == TransferPhase::Offered => TransferAct::Accept { to: None },
+        _ => return,
+    };
+    world.handle_parcel(one, transfer.id, act);
 }
 
 /// What goes wrong.

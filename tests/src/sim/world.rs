@@ -56,6 +56,7 @@ pub struct World {
     /// Directions in which nothing passes.
     pub(super) cuts: BTreeSet<(Host, Host)>,
     pub(super) telephony: super::calls::Telephony,
+    pub(super) parcels: super::files::Parcels,
     pub(super) oracle: Oracle,
     /// How the network behaves now.
     pub weather: Weather,
@@ -165,6 +166,7 @@ impl World {
             streams: BTreeMap::new(),
             cuts: BTreeSet::new(),
             telephony: super::calls::Telephony::default(),
+            parcels: super::files::Parcels::default(),
             oracle: Oracle::default(),
             weather: Weather::default(),
             commit_us: COMMIT_US,
@@ -587,6 +589,7 @@ impl World {
         self.hang_up_all(host, power);
         self.oracle.crashed(host);
         self.telephony.crashed(host);
+        self.parcels.crashed(host);
         if finish_commit {
             // What had left for the disk may still get there.
             self.end_commit(host);

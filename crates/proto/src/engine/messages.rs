@@ -180,7 +180,9 @@ impl Engine {
                     self.tell_peer(peer, now);
                     self.settle(peer, now);
                 }
-                Then::Transfer { id, command } => self.handle_transfer_stored(id, command, now),
+                Then::Transfer { id, over, command } => {
+                    self.handle_transfer_stored(id, over, command, now);
+                }
                 Then::Set { command } | Then::Flushed { command } => {
                     self.reply(command, Answer::Done);
                 }
@@ -352,7 +354,7 @@ impl Engine {
                     self.refuse(command, Refusal::new(Problem::Storage, fault.to_string()));
                     self.settle(peer, now);
                 }
-                Then::Transfer { id, command } => {
+                Then::Transfer { id, command, .. } => {
                     let refusal = Refusal::new(Problem::Storage, fault.to_string());
                     self.handle_transfer_unsaved(id, command, refusal, now);
                 }

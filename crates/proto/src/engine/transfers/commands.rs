@@ -1,10 +1,10 @@
 //! What faces ask about transfers, and what the disk says to it.
 
 use super::{Engine, Live};
+use crate::directory::Entry;
 use crate::io::{CommandId, Output};
 use crate::ledger::Then;
 use crate::limits::{STORAGE_RETRY, TRANSFERS_OPEN_MAX};
-use crate::transfer::Says;
 use hallway_model::{
     Answer, Message, Now, Offer, PeerId, Problem, Refusal, Transfer, TransferAct, TransferFailure,
     TransferId, TransferPhase, TransferView, Write,
@@ -30,10 +30,12 @@ impl Engine {
         let offer = message.offer()?;
         let id = TransferId::of(message);
         let too_many = self.transfers.open_with(&peer).len() >= TRANSFERS_OPEN_MAX;
-        let phase = if too_many && source.is_none() {
-            TransferPhase::Failed(TransferFailure::TooMany)
-        } else {
-            TransferPhase::Offered
+        let contact = self.directory.get(&peer).is_some_and(Entry::is_contact);
+        let small = offer.bytes <= self.config.accept_files_bytes;
+        let phase = match source {
+            None if too_many => TransferPhase::Failed(TransferFailure::TooMany),
+            None if contact && small => TransferPhase::Accepted,
+            _ => TransferPhase::Offered,
         };
         let record = Transfer {
             id,
@@ -89,41 +91,35 @@ impl Engine {
         };
         let incoming = live.is_incoming();
         let record = &mut live.record;
-        let says = match (act, record.phase) {
+        match (act, record.phase) {
             (TransferAct::Accept { to }, TransferPhase::Offered) if incoming => {
                 record.phase = TransferPhase::Accepted;
                 record.place = to;
-                Says::Accept
             }
             (TransferAct::Decline, TransferPhase::Offered) if incoming => {
                 record.phase = TransferPhase::Declined;
-                Says::Decline
             }
             (TransferAct::Pause, TransferPhase::Offered | TransferPhase::Accepted) => {
                 record.paused_by_us = true;
-                Says::Pause
             }
             (TransferAct::Resume, TransferPhase::Offered | TransferPhase::Accepted) => {
                 record.paused_by_us = false;
                 live.retry_at = None;
-                Says::Resume
             }
             (TransferAct::Cancel, TransferPhase::Offered | TransferPhase::Accepted) => {
                 record.phase = TransferPhase::Cancelled { by_us: true };
-                Says::Cancel
             }
             (TransferAct::Accept { .. } | TransferAct::Decline, _) if !incoming => {
                 let detail = "this is what you offer yourself; `cancel` takes it back";
                 return Err(Refusal::new(Problem::TransferState, detail));
             }
-            (TransferAct::Accept { .. }, TransferPhase::Accepted) => Says::Accept,
+            (TransferAct::Accept { .. }, TransferPhase::Accepted) => {}
             _ => {
                 let detail = "it is over, or decided already; `hallway files` shows how it stands";
                 return Err(Refusal::new(Problem::TransferState, detail));
             }
-        };
+        }
         let peer = record.peer;
-        self.say(id, says, now);
         self.save_transfer(id, Some(command));
         self.tell_transfer(id, now);
         self.settle(peer, now);
@@ -136,22 +132,26 @@ impl Engine {
         };
         live.unsaved_until = None;
         self.transfers.turns.handle_change(live.record.peer);
+        let over = live.record.phase.is_over();
         let write = Write::Transfer(Box::new(live.record.clone()));
-        self.ledger.add([write], Then::Transfer { id, command });
+        self.ledger
+            .add([write], Then::Transfer { id, over, command });
     }
 
-    /// The record is on disk: only now may the other side hear how it ended, and what has come be
-    /// let go.
+    /// The record is on disk: only now may the other side hear of it and, when it is over, what
+    /// has come be let go.
     pub(in crate::engine) fn handle_transfer_stored(
         &mut self,
         id: TransferId,
+        over: bool,
         command: Option<CommandId>,
         now: Now,
     ) {
-        let Some(live) = self.transfers.all.get(&id) else {
+        let Some(live) = self.transfers.all.get_mut(&id) else {
             return;
         };
-        let (over, incoming) = (live.record.phase.is_over(), live.is_incoming());
+        live.kept |= over;
+        let incoming = live.is_incoming();
         let (peer, discard) = (live.record.peer, live.discard());
         if over && live.record.settled {
             if let Some(open) = self.transfers.open.get_mut(&peer) {
@@ -160,7 +160,7 @@ impl Engine {
                     self.transfers.open.remove(&peer);
                 }
             }
-        } else if over {
+        } else {
             self.present_transfer(id, now);
         }
         if over && incoming {

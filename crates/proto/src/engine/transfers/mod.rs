@@ -47,6 +47,8 @@ struct Live {
     changed: u32,
     meter: Meter,
     told_at: Option<Instant>,
+    /// That it is over is on disk.
+    kept: bool,
     /// The disk did not take the record.
     unsaved_until: Option<Instant>,
 }
@@ -54,6 +56,7 @@ struct Live {
 impl Live {
     fn new(record: Transfer, order: u64) -> Self {
         Self {
+            kept: record.phase.is_over(),
             record,
             order,
             active: false,
@@ -101,6 +104,8 @@ impl Live {
     fn stance(&self) -> Vec<Says> {
         let record = &self.record;
         let end = match record.phase {
+            // Not before it holds whatever happens here.
+            over if over.is_over() && !self.kept => return Vec::new(),
             TransferPhase::Offered => None,
             TransferPhase::Accepted => self.is_incoming().then_some(Says::Accept),
             TransferPhase::Done => Some(Says::Done),

@@ -13,29 +13,13 @@ impl Engine {
 
     /// A message that offers is on disk.
     pub(in crate::engine) fn handle_offer_stored(&mut self, id: TransferId, new: bool, now: Now) {
-        let Some(mut record) = self.transfers.offered.remove(&id).filter(|_| new) else {
+        let Some(record) = self.transfers.offered.remove(&id).filter(|_| new) else {
             return;
         };
         let peer = record.peer;
-        let contact = self
-            .directory
-            .get(&peer)
-            .is_some_and(|entry| entry.is_contact());
-        let accepted = record.phase == TransferPhase::Offered
-            && id.author == peer
-            && contact
-            && record.offer.bytes <= self.config.accept_files_bytes;
-        if accepted {
-            record.phase = TransferPhase::Accepted;
-        }
-        let over = record.phase.is_over();
         self.transfers.insert(record);
-        if accepted {
-            self.say(id, Says::Accept, now);
-        }
-        if accepted || over {
-            self.save_transfer(id, None);
-        }
+        // Should it be over for who offers, they say so now.
+        self.present_transfer(id, now);
         self.tell_transfer(id, now);
         self.settle(peer, now);
     }
@@ -140,7 +124,9 @@ impl Engine {
             Says::Accept if !signal.offering && before.phase == TransferPhase::Offered => {
                 after.phase = TransferPhase::Accepted;
             }
-            Says::Accept if over => self.present_transfer(id, now),
+            Says::Accept | Says::Pause | Says::Resume | Says::Full if over => {
+                self.present_transfer(id, now);
+            }
             Says::Decline if !signal.offering && !over => after.phase = TransferPhase::Declined,
             Says::Done if !signal.offering && !over => {
                 after.phase = TransferPhase::Done;
