@@ -5,7 +5,7 @@ use crate::problem::ProblemView;
 use crate::schema::{
     CallHistoryQuery, CallRequest, ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery,
     LogQuery, NameRequest, OfferRequest, OffersRequest, ReadRequest, SendRequest, SendView,
-    StatusRequest, SwitchRequest, TakeRequest, VerifyRequest,
+    SettingsRequest, StatusRequest, SwitchRequest, TakeRequest, VerifyRequest,
 };
 use hallway_model::{
     CallView, DevicesView, Event, MessageView, Name, PeerView, Report, Status, StatusView,
@@ -98,6 +98,11 @@ impl Client {
     /// Takes a new name.
     pub async fn set_name(&self, name: Name) -> Result<Done> {
         self.put("name", &NameRequest { name }).await
+    }
+
+    /// Changes what is taken without asking.
+    pub async fn set_settings(&self, request: &SettingsRequest) -> Result<Done> {
+        self.put("settings", request).await
     }
 
     /// Changes the availability.

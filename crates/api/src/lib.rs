@@ -8,7 +8,7 @@
 //! | route under `/api/v1` | takes | gives |
 //! |---|---|---|
 //! | `GET status` | | the node |
-//! | `PUT status`, `PUT name` | [`StatusRequest`], [`NameRequest`] | |
+//! | `PUT status`, `PUT name`, `PUT settings` | [`StatusRequest`], [`NameRequest`], [`SettingsRequest`] | |
 //! | `GET peers`, `GET requests` | | everybody; strangers who wait |
 //! | `GET peers/{peer}` | | one of them |
 //! | `GET`, `POST peers/{peer}/verify` | [`VerifyRequest`] | the safety number |
@@ -55,7 +55,7 @@ pub use problem::{Candidate, ProblemView};
 pub use schema::{
     CallHistoryQuery, CallRequest, ConnectRequest, ContentQuery, DevicesRequest, DoctorQuery, Done,
     EventsQuery, LOG_MESSAGES_MAX, LogQuery, NameRequest, OfferRequest, OffersRequest, OpenRequest,
-    ReactionRequest, ReadRequest, SendRequest, SendView, StatusRequest, SwitchRequest, TakeRequest,
-    VerifyRequest,
+    ReactionRequest, ReadRequest, SendRequest, SendView, SettingsRequest, StatusRequest,
+    SwitchRequest, TakeRequest, VerifyRequest,
 };
 pub use server::{Listener, bind, router, serve, serve_page};

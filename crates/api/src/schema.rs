@@ -183,6 +183,14 @@ pub struct StatusRequest {
     pub status: Status,
 }
 
+/// `PUT /api/v1/settings`. The status shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsRequest {
+    /// Files of contacts up to so many bytes are taken without asking; 0: none.
+    pub accept_files_bytes: u64,
+}
+
 /// `POST /api/v1/peers/{ref}/verify`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

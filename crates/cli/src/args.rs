@@ -221,6 +221,11 @@ pub(crate) enum FilesCommand {
         #[arg(help = help::FILES_ID)]
         id: String,
     },
+    #[command(about = help::FILES_LIMIT, after_help = help::FILES_LIMIT_AFTER)]
+    Limit {
+        #[arg(value_name = "SIZE", value_parser = size, help = help::FILES_LIMIT_SIZE)]
+        size: Option<u64>,
+    },
     #[command(about = help::FILES_WATCH, after_help = help::FILES_WATCH_AFTER)]
     Watch {
         #[arg(value_name = "ID", help = help::FILES_WATCH_ID)]
@@ -407,7 +412,63 @@ fn name(text: &str) -> Result<Name, hallway_model::NameError> {
     Name::new(text)
 }
 
+/// Bytes, in the units that files are shown in.
+fn size(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "b" => 1,
+        "kb" | "k" => 1_000,
+        "mb" | "m" | "" => 1_000_000,
+        "gb" | "g" => 1_000_000_000,
+        "tb" | "t" => 1_000_000_000_000,
+        _ => return Err("a size is a number of kB, MB, GB or TB, such as 500MB".into()),
+    };
+    let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
+    let parsed = whole.parse::<u64>().ok().zip(tenths.parse::<u64>().ok());
+    let bytes = parsed
+        .filter(|_| tenths.len() == 1)
+        .and_then(|(whole, tenths)| {
+            let bytes = whole.checked_mul(factor)?;
+            bytes.checked_add(tenths * factor / 10)
+        });
+    bytes.ok_or_else(|| "a size is a number such as 500MB or 1.5GB".into())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_read_as_it_is_shown() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("100", 100_000_000),
+            ("100MB", 100_000_000),
+            ("1.5 GB", 1_500_000_000),
+            ("20k", 20_000),
+            ("7B", 7),
+            ("18446744.0TB", 18_446_744_000_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "x",
+            "-1",
+            "1.55GB",
+            "1.GB",
+            ".5GB",
+            "1e3",
+            "18446745TB",
+            "5 apples",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
 }

@@ -125,14 +125,24 @@ Examples:
   hallway files watch                bars, until Ctrl-C
   hallway files open 5d0c
   hallway files pause 5d0c
+  hallway files limit 500MB          take what contacts send up to this size unasked
 
-Files of contacts up to 100 MB are taken unasked; `accept_files_mb` in the file config.toml of the
-home sets another size, 0 for none. `downloads` there is the folder they go to.";
+They go to the usual folder, or to the one that `downloads` names in config.toml in the home.";
     pub(crate) const FILES_ACCEPT: &str = "Take what is offered";
     pub(crate) const FILES_DECLINE: &str = "Do not take what is offered";
     pub(crate) const FILES_PAUSE: &str = "Hold a transfer for now";
     pub(crate) const FILES_RESUME: &str = "Go on with it";
     pub(crate) const FILES_CANCEL: &str = "Give it up, and remove what has come of it";
+    pub(crate) const FILES_LIMIT: &str =
+        "Say up to which size files of contacts are taken unasked, or set it";
+    pub(crate) const FILES_LIMIT_AFTER: &str = "\
+What strangers offer always waits for your answer.
+
+Examples:
+  hallway files limit
+  hallway files limit 2GB
+  hallway files limit 0              ask about each";
+    pub(crate) const FILES_LIMIT_SIZE: &str = "A size such as 500MB or 2GB; 0 asks about each file";
     pub(crate) const FILES_WATCH: &str = "Follow transfers until they are over; Ctrl-C leaves them";
     pub(crate) const FILES_WATCH_AFTER: &str = "\
 Without an ID it follows all there are and all that come, until Ctrl-C, which ends no transfer.

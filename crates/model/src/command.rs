@@ -58,6 +58,8 @@ pub enum Command {
     Rename(Name),
     /// Change the availability.
     SetStatus(Status),
+    /// Take files of contacts up to so many bytes without asking.
+    AcceptFiles(u64),
     /// Dial these addresses, whoever answers there.
     Connect(Vec<SocketAddr>),
     /// Show a safety number, and with a number compare it.

@@ -15,6 +15,8 @@ pub struct StatusView {
     pub name: Name,
     /// Our availability.
     pub status: Status,
+    /// Files of contacts up to so many bytes are taken without asking; 0: none.
+    pub accept_files_bytes: u64,
     /// TCP and UDP port.
     pub port: u16,
     /// Process id of the node.

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { percent } from "../assets/app/format.js";
 import { languages } from "../assets/app/languages.js";
 import { attachedOf, initial, reduce } from "../assets/app/state.js";
-import { choices, isOpen, standing } from "../assets/app/transfers.js";
+import { choices, isOpen, standing, takeSizes } from "../assets/app/transfers.js";
 import { droppedFiles, pastedFiles, pastedName, uploader } from "../assets/app/uploads.js";
 
 const { en, zh } = languages;
@@ -44,6 +44,11 @@ test("what can be done depends on the state and on whose it is", () => {
   assert.deepEqual(choices({ ...file, folder: true }, { state: "done", incoming: true }, en).map(([what]) => what), ["open", "folder"]);
   assert.deepEqual(choices(file, undefined, en), []);
   assert.ok(!isOpen(undefined));
+});
+
+test("the size that is set can be chosen whatever it is", () => {
+  assert.deepEqual(takeSizes(100e6), [0, 10e6, 100e6, 1e9, 10e9]);
+  assert.deepEqual(takeSizes(2000), [0, 2000, 10e6, 100e6, 1e9, 10e9]);
 });
 
 test("percent is 100 only when all is there", () => {

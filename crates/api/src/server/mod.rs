@@ -63,6 +63,7 @@ pub fn router(node: Handle, home: Home, gate: Option<Arc<Gate>>) -> Router {
     let v1 = Router::new()
         .route("/status", get(node::status).put(node::set_status))
         .route("/name", put(node::set_name))
+        .route("/settings", put(node::set))
         .route("/doctor", get(doctor))
         .route("/devices", get(devices::list).put(devices::choose))
         .route("/open", post(open))

@@ -4,7 +4,7 @@ use super::request::{Asked, Body};
 use super::{Result, ask, resolve, this_node};
 use crate::gate::{Gate, OpenView};
 use crate::problem::ProblemView;
-use crate::schema::{DoctorQuery, Done, NameRequest, StatusRequest};
+use crate::schema::{DoctorQuery, Done, NameRequest, SettingsRequest, StatusRequest};
 use axum::Json;
 use axum::extract::State;
 use hallway_model::{Command, Report, StatusView};
@@ -20,6 +20,14 @@ pub(super) async fn set_status(
     Body(StatusRequest { status }): Body<StatusRequest>,
 ) -> Result<Json<Done>> {
     ask(&node, Command::SetStatus(status)).await?;
+    Ok(Json(Done {}))
+}
+
+pub(super) async fn set(
+    State(node): State<Handle>,
+    Body(request): Body<SettingsRequest>,
+) -> Result<Json<Done>> {
+    ask(&node, Command::AcceptFiles(request.accept_files_bytes)).await?;
     Ok(Json(Done {}))
 }
 

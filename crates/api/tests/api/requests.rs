@@ -173,6 +173,11 @@ async fn requests_that_are_wrong_are_told_what_is_wrong() {
             (400, "bad_request", "U+0007"),
         ),
         (
+            format!("PUT /api/v1/settings{JSON}"),
+            r#"{"accept_files_bytes":-1}"#.into(),
+            (400, "bad_request", "accept_files_bytes"),
+        ),
+        (
             format!("PUT /api/v1/status{JSON}"),
             r#"{"status":"asleep"}"#.into(),
             (400, "bad_request", "`asleep`"),

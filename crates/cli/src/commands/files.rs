@@ -5,9 +5,10 @@ use crate::args::{FilesCommand, SendArgs, Wait};
 use crate::failure::{Failure, Result};
 use crate::{show, text};
 use anyhow::anyhow;
-use hallway_api::{Client, OffersRequest, TakeRequest};
+use hallway_api::{Client, OffersRequest, SettingsRequest, TakeRequest};
 use hallway_model::{TransferState, TransferView};
 use hallway_node::files::{OpeningError, Shown, open_with_desktop};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// `hallway send PEER… --file PATH`
@@ -65,10 +66,22 @@ pub(super) async fn files(cx: &Context<'_>, command: Option<FilesCommand>) -> Re
         Some(FilesCommand::Pause { id }) => client.pause_file(&id).await?,
         Some(FilesCommand::Resume { id }) => client.resume_file(&id).await?,
         Some(FilesCommand::Cancel { id }) => client.cancel_file(&id).await?,
+        Some(FilesCommand::Limit { size }) => return limit(cx, &client, size).await,
         Some(FilesCommand::Watch { ids }) => return watch::watch(cx, &ids).await,
         Some(FilesCommand::Open { id, folder }) => return open(cx, &client, &id, folder).await,
     };
     show_all(cx, &[transfer]).await
+}
+
+/// Says up to which size files are taken unasked, or sets it.
+async fn limit(cx: &Context<'_>, client: &Client, size: Option<u64>) -> Result {
+    if let Some(accept_files_bytes) = size {
+        let request = SettingsRequest { accept_files_bytes };
+        client.set_settings(&request).await?;
+    }
+    let bytes = client.status().await?.accept_files_bytes;
+    let value = json!({ "accept_files_bytes": bytes });
+    Ok(cx.out.either(&value, || text::accept_up_to(bytes))?)
 }
 
 /// Shows what has arrived on the desktop of whoever asks.

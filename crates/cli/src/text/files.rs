@@ -34,6 +34,13 @@ pub(crate) fn offered(file: &str, name: &str) -> String {
     format!("offered {file} to {name}; `hallway files` shows how it goes")
 }
 
+pub(crate) fn accept_up_to(limit: u64) -> String {
+    match limit {
+        0 => "every file waits for your answer".into(),
+        limit => format!("files of contacts up to {} are taken unasked", bytes(limit)),
+    }
+}
+
 pub(crate) const WATCHING: &str = "Following all transfers; Ctrl-C ends only this";
 pub(crate) const NOT_AWAITED: &str = "not all of it has arrived yet";
 pub(crate) const FILES_TIMED_OUT: &str = "timed out: not all of it has arrived yet. It goes on; \

@@ -81,6 +81,39 @@ fn a_file_is_awaited_listed_and_shown_in_the_log() {
 }
 
 #[test]
+fn what_is_taken_unasked_is_set_and_kept() {
+    let (ann, mut bo) = friends("Bo");
+    let set = bo.run(&["files", "limit", "2kB"]);
+    assert_eq!(
+        (set.code, set.out.as_str()),
+        (0, "files of contacts up to 2.0 kB are taken unasked\n")
+    );
+    sent(&ann, &file(&ann, "small", 2000));
+    let large = file(&ann, "large", 2001);
+    let offered = ann.run(&["send", "Bo", "-f", large.to_str().unwrap(), "--json"]);
+    let id = offered.json()[0]["id"].as_str().unwrap().to_owned();
+    let mut tail = bo.follow(&["tail", "--json", "--since", "0"]);
+    tail.until(|event| event["message"]["id"] == id);
+    let listed = bo.run(&["files", "--json"]).json();
+    let state =
+        |name: &str| listed.iter().find(|t| t["file"]["name"] == name).unwrap()["state"].clone();
+    assert_eq!(
+        (state("small"), state("large")),
+        ("done".into(), "offered".into())
+    );
+    bo.run(&["stop"]);
+    bo.ended();
+    bo.start(&[]);
+    let kept = bo.run(&["files", "limit", "--json"]).json();
+    assert_eq!(kept[0]["accept_files_bytes"], 2000);
+    assert_eq!(
+        bo.run(&["files", "limit", "0"]).out,
+        "every file waits for your answer\n"
+    );
+    assert_eq!(bo.run(&["files", "limit", "much"]).code, 2);
+}
+
+#[test]
 fn what_has_arrived_is_opened_and_a_program_is_not() {
     let (ann, bo) = friends("Bo");
     sent(&ann, &file(&ann, "notes.txt", 5));

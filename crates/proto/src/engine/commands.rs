@@ -48,6 +48,12 @@ impl Engine {
                 self.set_status(command, status, now);
                 Ok(None)
             }
+            Command::AcceptFiles(bytes) => {
+                self.config.accept_files_bytes = bytes;
+                let kept = Write::Setting("accept_files_bytes", bytes.to_string());
+                self.ledger.add([kept], Then::Set { command });
+                Ok(None)
+            }
             Command::Connect(addresses) => {
                 self.connect(command, addresses, now);
                 Ok(None)
@@ -121,6 +127,7 @@ impl Engine {
             tag: self.config.id.tag(),
             name: self.name.clone(),
             status: self.status,
+            accept_files_bytes: self.config.accept_files_bytes,
             event: self.last_change,
             port: self.config.port,
             pid: 0,

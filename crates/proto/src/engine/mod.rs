@@ -118,6 +118,11 @@ impl Engine {
             Some("busy") => Status::Busy,
             _ => Status::Available,
         };
+        let accept_files_bytes = setting("accept_files_bytes").and_then(|n| n.parse().ok());
+        let config = Config {
+            accept_files_bytes: accept_files_bytes.unwrap_or(config.accept_files_bytes),
+            ..config
+        };
         let records = records::Records::restored(setting(records::SETTING));
         let mut engine = Self {
             config,

@@ -1,10 +1,11 @@
 // What opens above the page: settings, verification, search, the doctor, questions.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
-import { numberLines, when } from "./format.js";
+import { numberLines, size, when } from "./format.js";
 import { languages } from "./languages.js";
 import { sends } from "./sends.js";
 import { people, peerOf } from "./state.js";
+import { takeSizes } from "./transfers.js";
 import { Circle, dotOf, lineOf } from "./people.js";
 
 function Dialog({ app, title, children, wide }) {
@@ -130,6 +131,8 @@ function Settings({ app }) {
       <button class="primary" disabled=${!name.trim() || name === state.me.name}>${t.save}</button></form>
     <div class="field"><label>${t.status}<select value=${state.me.status} onChange=${(event) => app.act(app.api.put("status", { status: event.target.value }).then(() => app.loadMe()))}>
       ${["available", "away", "busy"].map((status) => html`<option key=${status} value=${status}>${t[status]}</option>`)}</select></label></div>
+    <div class="field"><label>${t.takeFiles}<select value=${state.me.accept_files_bytes} onChange=${(event) => app.act(app.api.put("settings", { accept_files_bytes: Number(event.target.value) }).then(() => app.loadMe()))}>
+      ${takeSizes(state.me.accept_files_bytes).map((bytes) => html`<option key=${bytes} value=${bytes}>${bytes ? t.takeUpTo(size(bytes)) : t.takeNone}</option>`)}</select></label></div>
     <div class="field"><label>${t.language}<select value=${t.code === "en" ? "en" : "zh"} onChange=${(event) => app.setLanguage(event.target.value)}>
       ${Object.entries(languages).map(([key, language]) => html`<option key=${key} value=${key} lang=${language.code}>${language.own}</option>`)}</select></label></div>
     <div class="field"><label>${t.theme}<select value=${app.theme} onChange=${(event) => app.setTheme(event.target.value)}>

@@ -35,3 +35,6 @@ export function choices(file, transfer, t) {
     isOpen(transfer) && ["cancel", t.cancel],
   ].filter(Boolean);
 }
+
+/** Sizes up to which files may be taken unasked, with the one that is set among them. */
+export const takeSizes = (set) => [...new Set([0, 10e6, 100e6, 1e9, 10e9, set])].sort((a, b) => a - b);
