@@ -8,13 +8,14 @@
 use hallway_tests::files::{
     ARRIVAL, downloads, file, names, noise, send, transfer, until_moved, until_state,
 };
-use hallway_tests::host::{Host, PATIENCE};
+use hallway_tests::host::{Host, PATIENCE, Plan};
 use hallway_tests::lab::Lan;
 use hallway_tests::lan_tests;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::time::Instant;
 
 lan_tests![
     a_small_file_of_a_contact_arrives_unasked_and_replaces_nothing,
@@ -25,6 +26,7 @@ lan_tests![
     a_link_in_the_download_folder_is_not_followed,
     a_sender_that_cannot_be_connected_to_connects_itself,
     a_deleted_offer_is_no_longer_fetched,
+    what_leaves_keeps_to_the_limit_and_everybody_gets_a_share,
 ];
 
 fn until_tidy(host: &Host, expected: &[&str]) {
@@ -282,4 +284,35 @@ fn a_deleted_offer_is_no_longer_fetched() {
     until_state(&bo, &id, "cancelled_by_them");
     assert_eq!(transfer(&ann, &id).unwrap()["state"], "cancelled_by_us");
     until_tidy(&bo, &[]);
+}
+
+fn what_leaves_keeps_to_the_limit_and_everybody_gets_a_share() {
+    const BYTES: u32 = 6_000_000;
+    const BYTES_PER_SECOND: u32 = 3_000_000;
+    let lan = Lan::of(3);
+    let ann = Plan::new("Ann").prepare(&lan, 0);
+    let limit = format!("files_kb_per_second = {}\n", BYTES_PER_SECOND / 1000);
+    fs::write(ann.home().join("config.toml"), limit).unwrap();
+    ann.up();
+    let (bo, cy) = (Host::start(&lan, 1, "Bo"), Host::start(&lan, 2, "Cy"));
+    ann.befriend(&bo);
+    ann.befriend(&cy);
+    let path = file(&ann, "disk.img", &noise(BYTES as usize, 7));
+    let least = f64::from(BYTES) / f64::from(BYTES_PER_SECOND);
+    let start = Instant::now();
+    let alone = send(&ann, "Bo", &path);
+    until_state(&bo, &alone, "done");
+    let seconds_alone = start.elapsed().as_secs_f64();
+    assert!(seconds_alone > 0.9 * least, "{seconds_alone} s");
+
+    let start = Instant::now();
+    let (to_bo, to_cy) = (send(&ann, "Bo", &path), send(&ann, "Cy", &path));
+    until_state(&bo, &to_bo, "done");
+    // By then the other has had nearly as much.
+    until_moved(&cy, &to_cy, u64::from(BYTES) / 2);
+    let seconds_first = start.elapsed().as_secs_f64();
+    until_state(&cy, &to_cy, "done");
+    let seconds_both = start.elapsed().as_secs_f64();
+    assert!(seconds_both > 1.8 * least, "{seconds_both} s");
+    assert!(seconds_first > 0.6 * seconds_both, "{seconds_first} s");
 }

@@ -2,7 +2,7 @@
 
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
 use super::staging::{self, Group, Left, ROOM_LEFT_BYTES, Staging};
-use super::{Reporter, step_back};
+use super::{Reporter, give_way, step_back};
 use hallway_model::TransferFailure;
 use hallway_proto::bulk::{
     CHAIN_BYTES, CHECK_GROUPS_MAX, Manifest, Message, Open, Opened, Piece, Plan, RefusedWhy,
@@ -448,6 +448,7 @@ impl Attempt<'_> {
         let file = self.file(piece, open).map_err(disk)?;
         file.write_all_at(&buffer[..bytes], piece.offset)
             .map_err(disk)?;
+        give_way(bytes);
         self.note(group, &hash)
     }
 

@@ -56,6 +56,9 @@ const FOLLOWED_WITHIN: Duration = Duration::from_secs(1);
 #[cfg(target_os = "linux")]
 const NICE: i32 = 5;
 
+/// Less than this is done sooner than it takes to let others in.
+const GIVE_WAY_BYTES: usize = 256 << 10;
+
 /// The folder for files of this user: the usual one with the usual data directory, and one inside
 /// of any other.
 pub fn usual_folder(home: &Home) -> PathBuf {
@@ -390,6 +393,14 @@ async fn dial_all(
         }
     }
     Ok(reached)
+}
+
+/// Lets whoever waits for the processor have it, after so much work: a text takes several threads on
+/// its way, and each would wait until the slice of a thread for files is over.
+fn give_way(bytes: usize) {
+    if bytes >= GIVE_WAY_BYTES {
+        thread::yield_now();
+    }
 }
 
 /// Lets the thread that calls this run after others.

@@ -2,7 +2,7 @@
 
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
 use super::source::{self, Listing, Source};
-use super::{Reporter, is_gone};
+use super::{Reporter, give_way, is_gone};
 use hallway_model::{ContentId, PeerId, TransferFailure};
 use hallway_proto::bulk::{
     CHAIN_BYTES, CHECK_GROUPS_MAX, Hashes, Manifest, Message, Open, Opened, PAGE_ENTRIES_MAX, Page,
@@ -171,6 +171,7 @@ fn send_group(
             bytes: piece.bytes,
         })?;
         link.send_bytes(&buffer[..bytes + CHAIN_BYTES])?;
+        give_way(bytes);
     }
     let moved = share
         .moved
