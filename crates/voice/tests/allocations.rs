@@ -1,11 +1,16 @@
 //! Once made, nothing on the way of the samples asks for memory: a device's deadline cannot wait.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use hallway_model::Instant;
 use hallway_voice::capture::{Capture, CaptureConfig};
+use hallway_voice::codec::{EncoderConfig, FrameLength};
 use hallway_voice::convert::{Converter, Format};
 use hallway_voice::echo::EchoCanceller;
 use hallway_voice::gain::GainControl;
+use hallway_voice::media::{Media, MediaConfig};
 use hallway_voice::mix::Mixer;
+use hallway_voice::playout;
+use std::net::SocketAddr;
 
 /// 10 ms, and as many of them as make a second.
 const FRAME: usize = 480;
@@ -99,4 +104,57 @@ fn conversion_does_not_allocate() {
             assert_eq!(count, 0, "{from:?} to {to:?}");
         }
     }
+}
+
+/// One side of a call whose other side is at `their`.
+fn media(own: u8, their: u8) -> Media {
+    let config = MediaConfig {
+        send_key: [own; 32],
+        send_kid: their.into(),
+        receive_key: [their; 32],
+        receive_kid: own.into(),
+        seed: [own; 32],
+        candidates: vec![address(their)],
+        frame: FrameLength::Ms10,
+        encoder: EncoderConfig::default(),
+        playout: playout::Config::default(),
+    };
+    Media::new(&config, Instant(0)).unwrap()
+}
+
+fn address(host: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, host], 47_000))
+}
+
+#[test]
+fn a_call_does_not_grow() {
+    let mut sides = [media(1, 2), media(2, 1)];
+    let mut heard = [0.0; FRAME];
+    let mut packets = 0;
+    let mut talk = |frames: std::ops::Range<usize>| {
+        for i in frames {
+            let now = Instant(i as u64 * 10_000);
+            let samples = frame(i);
+            for side in 0..2 {
+                sides[side].handle_capture(&samples, now);
+                sides[side].handle_timeout(now);
+                while let Some(transmit) = sides[side].poll_transmit() {
+                    packets += 1;
+                    // Some are lost, one and several at a time.
+                    if packets % 20 != 0 && packets % 200 > 6 {
+                        let from = address(if side == 0 { 1 } else { 2 });
+                        let other = &mut sides[1 - side];
+                        other.handle_datagram(from, &transmit.bytes, now).unwrap();
+                    }
+                }
+                sides[side].fill_playback(&mut heard, now);
+            }
+        }
+    };
+    // Until all there is to be held is held once.
+    talk(0..10 * FRAMES);
+    let grown = allocation_counter::measure(|| talk(10 * FRAMES..40 * FRAMES)).bytes_current;
+    assert!(grown < 4_096, "{grown} bytes more");
+    let statistics = sides[0].stats(Instant(40_000_000));
+    assert!(statistics.playout.decoded > 0 && statistics.playout.concealed > 0);
 }

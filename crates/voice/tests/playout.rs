@@ -106,6 +106,77 @@ impl Sender {
     }
 }
 
+/// Lost frames of which no copy comes, alone and some in a row.
+fn without_copies(sound: &[f32], burst: f64) -> Heard {
+    let wire = Wire {
+        loss: 0.1,
+        burst,
+        ..Wire::default()
+    };
+    let call = Call {
+        copies: 0,
+        ..Call::default()
+    };
+    lab::hold(sound, &wire, &call)
+}
+
+fn rms(sound: &[f32]) -> f32 {
+    (sound.iter().map(|s| s * s).sum::<f32>() / sound.len() as f32).sqrt()
+}
+
+#[test]
+fn silence_stays_silence_when_frames_are_made_up() {
+    for burst in [1.0, 4.0] {
+        let heard = without_copies(&vec![0.0; 6 * 48_000], burst);
+        assert!(heard.stats.concealed > 0);
+        let loudest = heard
+            .samples
+            .iter()
+            .fold(0.0f32, |most, s| most.max(s.abs()));
+        assert!(loudest < 1e-4, "{loudest}");
+    }
+}
+
+#[test]
+fn music_survives_when_frames_are_made_up() {
+    // A chord that changes twice a second.
+    let music: Vec<f32> = (0..8 * 48_000)
+        .map(|i| {
+            let root = 220.0 * [1.0, 1.125, 1.335, 1.5][i / 24_000 % 4];
+            let t = i as f32 / 48_000.0;
+            let fade = (-2.0 * (t % 0.5)).exp();
+            let note = |ratio: f32| (std::f32::consts::TAU * root * ratio * t).sin();
+            0.08 * fade * [1.0, 1.25, 1.5, 2.0].map(note).iter().sum::<f32>()
+        })
+        .collect();
+    let loud = rms(&music);
+    for burst in [1.0, 4.0] {
+        let heard = without_copies(&music, burst);
+        assert!(heard.stats.concealed > 0);
+        let ratio = rms(&heard.samples[96_000..]) / loud;
+        assert!((0.7..1.2).contains(&ratio), "{ratio} times as loud");
+    }
+    // With copies all of it is there.
+    let wire = Wire {
+        loss: 0.1,
+        ..Wire::default()
+    };
+    let heard = lab::hold(&music, &wire, &Call::default());
+    // Second by second, because the delay may change between them.
+    let mut alike: Vec<f32> = (2..7)
+        .map(|second| {
+            let (from, to) = (second * 48_000, (second + 1) * 48_000);
+            let heard = &heard.samples[from..];
+            let lag = lab::lag(&music[from..to], heard);
+            let heard = &heard[lag..heard.len().min(lag + 48_000)];
+            let both: f32 = music[from..to].iter().zip(heard).map(|(a, b)| a * b).sum();
+            both / (heard.len() as f32 * rms(&music[from..to]) * rms(heard))
+        })
+        .collect();
+    alike.sort_by(f32::total_cmp);
+    assert!(alike[2] > 0.9, "{alike:?} alike");
+}
+
 fn playout() -> Playout {
     Playout::new(Config::default()).expect("a playout")
 }
