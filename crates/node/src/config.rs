@@ -15,7 +15,7 @@
 //! input = "Blue Yeti"      # the microphone of calls, until another is chosen; or "default"
 //! output = "USB Headset"   # their speaker
 //! echo_cancellation = true # what the speaker plays is not sent back
-//! noise_suppression = false # true: the fan stays here
+//! noise_suppression = true # the fan stays here
 //! gain_control = true      # a quiet voice is sent louder
 //! studio = false           # music and the least delay, for more bandwidth
 //! log = "info"             # off, error, warn, info, debug or trace
@@ -122,7 +122,7 @@ impl Default for Config {
             input: Choice::Default,
             output: Choice::Default,
             echo_cancellation: true,
-            noise_suppression: false,
+            noise_suppression: true,
             gain_control: true,
             studio: false,
             log: None,
@@ -513,7 +513,7 @@ mod tests {
             input = "yeti"
             output = "default"
             echo_cancellation = false
-            noise_suppression = true
+            noise_suppression = false
             gain_control = false
             studio = true
             log = "debug"
@@ -537,7 +537,7 @@ mod tests {
             input: Choice::Device("yeti".into()),
             output: Choice::Default,
             echo_cancellation: false,
-            noise_suppression: true,
+            noise_suppression: false,
             gain_control: false,
             studio: true,
             log: Some(LevelFilter::DEBUG),
