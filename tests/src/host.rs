@@ -1,6 +1,7 @@
 //! The real program on a host of a [`Lan`].
 
 use crate::lab::{Lan, Namespace, Process, mortal};
+use crate::terminal::Terminal;
 use serde_json::Value;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -280,6 +281,12 @@ impl Host {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         Process::spawn(&self.namespace, command).expect("setpriv starts")
+    }
+
+    /// Starts a command of the program at a terminal of this size.
+    #[track_caller]
+    pub fn terminal(&self, args: &[&str], size: (u16, u16)) -> Terminal {
+        Terminal::open(&self.namespace, &self.command(args), size)
     }
 
     /// Runs a command of the program and returns the JSON it printed, a value for each line.

@@ -7,3 +7,4 @@ pub mod host;
 pub mod hostile;
 pub mod lab;
 pub mod sim;
+pub mod terminal;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Which of our crates each of our crates may import. Tests and benchmarks may import all.
-const MAY_IMPORT: [(&str, &[&str]); 8] = [
+const MAY_IMPORT: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("proto", &["model"]),
     ("voice", &["model"]),
@@ -17,9 +17,12 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("node", &["model", "proto", "voice", "store"]),
     ("api", &["model", "node"]),
     ("web", &[]),
+    ("tui", &["model", "api"]),
     (
         "cli",
-        &["model", "proto", "voice", "store", "node", "api", "web"],
+        &[
+            "model", "proto", "voice", "store", "node", "api", "web", "tui",
+        ],
     ),
 ];
 

@@ -88,6 +88,9 @@ pub struct LogQuery {
     /// Only what stands before this message: the way to the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<MessageId>,
+    /// Only what stands after this message, and of that the earliest: the way to the page after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<MessageId>,
     /// At most this many, the latest ones; 50 when absent, [`LOG_MESSAGES_MAX`] at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,

@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hallway_model::{Delivery, MessageId, Name, Status};
 use hallway_node::keys::KeyStore;
+use hallway_tui::{Language, Theme};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(crate) enum Command {
         #[arg(long, help = help::OPEN_PRINT)]
         print: bool,
     },
+    #[command(about = help::TUI, after_help = help::TUI_AFTER)]
+    Tui(TuiArgs),
     #[command(about = help::STOP)]
     Stop {
         #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, help = help::STOP_TIMEOUT)]
@@ -273,6 +276,48 @@ pub(crate) struct UpArgs {
     pub(crate) key_store: Option<KeyStoreArg>,
     #[arg(long, value_name = "FILE", help = help::PASSPHRASE_FILE)]
     pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TuiArgs {
+    #[arg(long, help = help::TUI_NO_MOUSE)]
+    pub(crate) no_mouse: bool,
+    #[arg(long, value_enum, help = help::TUI_THEME)]
+    pub(crate) theme: Option<ThemeArg>,
+    #[arg(long, value_enum, help = help::TUI_LANGUAGE)]
+    pub(crate) language: Option<LanguageArg>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ThemeArg {
+    Dark,
+    Light,
+    None,
+}
+
+impl From<ThemeArg> for Theme {
+    fn from(theme: ThemeArg) -> Self {
+        match theme {
+            ThemeArg::Dark => Self::Dark,
+            ThemeArg::Light => Self::Light,
+            ThemeArg::None => Self::Plain,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LanguageArg {
+    En,
+    Zh,
+}
+
+impl From<LanguageArg> for Language {
+    fn from(language: LanguageArg) -> Self {
+        match language {
+            LanguageArg::En => Self::English,
+            LanguageArg::Zh => Self::Chinese,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -6,13 +6,13 @@ mod commands;
 mod failure;
 mod out;
 mod progress;
-mod safe;
 mod show;
 mod text;
 mod when;
 
 use args::CommandLine;
 use clap::Parser;
+use hallway_tui::safe;
 use out::Out;
 use std::process::ExitCode;
 

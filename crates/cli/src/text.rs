@@ -11,6 +11,7 @@ use std::time::Duration;
 mod files;
 
 pub(crate) use files::*;
+pub(crate) use hallway_tui::format::{bytes, percent, talked};
 
 /// What `--help` says.
 pub(crate) mod help {
@@ -61,6 +62,18 @@ Examples:
   hallway open                       a window of its own, or your browser
   hallway open --print               the address, good once and for a minute";
     pub(crate) const OPEN_PRINT: &str = "Print the address instead of opening it";
+    pub(crate) const TUI: &str = "Open the terminal app: people, talks, calls and files";
+    pub(crate) const TUI_AFTER: &str = "\
+F1 in it lists its keys and commands. While it has the mouse, Shift selects text.
+
+Examples:
+  hallway tui
+  hallway tui --theme light --language zh
+  ssh -t office hallway tui --no-mouse";
+    pub(crate) const TUI_NO_MOUSE: &str = "Leave the mouse to the terminal";
+    pub(crate) const TUI_THEME: &str = "Its colours; without this dark, or none where there is no \
+                                        colour";
+    pub(crate) const TUI_LANGUAGE: &str = "Its language; without this as LANG says";
     pub(crate) const PORT: &str = "TCP and UDP port; 0 for any. Without this: 42550, or another \
                                    when that is taken";
     pub(crate) const KEY_STORE: &str = "Keep the secret keys there, or move them there";
@@ -345,17 +358,6 @@ pub(crate) fn call_record(call: &CallRecord, own: bool) -> String {
         (CallOutcome::Cancelled, true) => "Call, given up".into(),
         (CallOutcome::Declined, _) => "Call, declined".into(),
         (CallOutcome::Failed, _) => "Call, failed".into(),
-    }
-}
-
-/// How long somebody talked.
-pub(crate) fn talked(milliseconds: u64) -> String {
-    let seconds = milliseconds / 1000;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 {
-        format!("{hours}:{minutes:02}:{seconds:02}")
-    } else {
-        format!("{minutes}:{seconds:02}")
     }
 }
 

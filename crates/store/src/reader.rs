@@ -20,6 +20,8 @@ const CANDIDATES_MAX: usize = 300;
 
 pub(crate) const PAGE: &str =
     "WHERE m.conversation = ?1 AND m.kind <= 2 AND m.row < ?2 ORDER BY m.row DESC LIMIT ?3";
+pub(crate) const PAGE_AFTER: &str =
+    "WHERE m.conversation = ?1 AND m.kind <= 2 AND m.row > ?2 ORDER BY m.row LIMIT ?3";
 pub(crate) const SINCE: &str = "WHERE m.conversation = ?1 AND m.kind <= 2 AND m.at >= ?2 \
      ORDER BY m.at DESC, m.row DESC LIMIT ?3";
 pub(crate) const BY_ROW: &str = "WHERE m.row = ?1";
@@ -79,6 +81,19 @@ impl Reader {
                 PAGE,
                 params![n, before, limit],
             )?))
+        })
+    }
+
+    /// The oldest `limit` messages that stand after the row `after`, oldest first.
+    pub fn page_after(
+        &self,
+        conversation: &ConversationId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        self.in_conversation(conversation, |connection, n| {
+            let params = params![n, to_column(after), limit_to_column(limit)];
+            Ok(select(connection, PAGE_AFTER, params)?)
         })
     }
 
@@ -311,7 +326,9 @@ mod tests {
         let (path, key) = (folder.path().join("hallway.db"), DatabaseKey::new([9; 32]));
         let _store = crate::open(&path, &key).unwrap();
         let connection = connect(&path, &key, &Access::Read).unwrap();
-        let of_messages = [PAGE, SINCE, BY_ROW, BY_ID, BY_AUTHOR, CHANGES, OUTBOX];
+        let of_messages = [
+            PAGE, PAGE_AFTER, SINCE, BY_ROW, BY_ID, BY_AUTHOR, CHANGES, OUTBOX,
+        ];
         let mut statements: Vec<String> =
             of_messages.iter().map(|rest| stored::sql(rest)).collect();
         let whole = [CANDIDATES, UNREAD];

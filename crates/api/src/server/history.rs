@@ -12,7 +12,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use futures_util::stream;
 use hallway_model::{
-    Answer, Command, ConversationId, Delivery, MessageView, PeerId, Problem, Refusal, WallTime,
+    Answer, Command, ConversationId, Delivery, MessageId, MessageView, PeerId, Problem, Refusal,
+    WallTime,
 };
 use hallway_node::Handle;
 use std::collections::BTreeSet;
@@ -57,9 +58,18 @@ fn read(
 ) -> Result<Vec<MessageView>> {
     let reader = node.reader();
     let limit = query.limit.unwrap_or(LOG_MESSAGES_DEFAULT);
-    let stored = match (&query.search, &conversation, query.before, query.since) {
+    let mark = match (query.before, query.after) {
+        (None, None) => None,
+        (Some(_), Some(_)) => {
+            let detail = "`before` does not go with `after`";
+            return Err(ProblemView::bad_request(detail));
+        }
+        (Some(id), None) => Some((Side::Before, row_of(node, &id)?)),
+        (None, Some(id)) => Some((Side::After, row_of(node, &id)?)),
+    };
+    let stored = match (&query.search, &conversation, mark, query.since) {
         (Some(_), _, Some(_), _) => {
-            let detail = "`before` does not go with `search`; raise `limit` instead";
+            let detail = "`before` and `after` do not go with `search`; raise `limit` instead";
             return Err(ProblemView::bad_request(detail));
         }
         (Some(words), conversation, None, _) => reader.search(words, conversation.as_ref(), limit),
@@ -67,11 +77,11 @@ fn read(
             let detail = "say whose log with `peer`, or `search` in all of them";
             return Err(ProblemView::bad_request(detail));
         }
-        (None, Some(conversation), Some(before), _) => {
-            match reader.message(None, &before).map_err(unreadable)? {
-                Some(before) => reader.page(conversation, Some(before.row), limit),
-                None => return Err(no_such_message()),
-            }
+        (None, Some(conversation), Some((Side::Before, row)), _) => {
+            reader.page(conversation, Some(row), limit)
+        }
+        (None, Some(conversation), Some((Side::After, row)), _) => {
+            reader.page_after(conversation, row, limit)
         }
         (None, Some(conversation), None, Some(since)) => reader.since(conversation, since, limit),
         (None, Some(conversation), None, None) => reader.page(conversation, None, limit),
@@ -84,9 +94,19 @@ fn read(
         .collect())
 }
 
-fn no_such_message() -> ProblemView {
-    let detail = "the message given as `before` is not here";
-    ProblemView::refused(&Refusal::new(Problem::NoSuchMessage, detail))
+/// On which side of a message a page lies.
+enum Side {
+    Before,
+    After,
+}
+
+/// Where the message given as `before` or `after` stands.
+fn row_of(node: &Handle, id: &MessageId) -> Result<u64> {
+    let found = node.reader().message(None, id).map_err(unreadable)?;
+    found.map(|stored| stored.row).ok_or_else(|| {
+        let detail = "the message given as `before` or `after` is not here";
+        ProblemView::refused(&Refusal::new(Problem::NoSuchMessage, detail))
+    })
 }
 
 /// `sent` is never on disk: the engine knows which messages a live session has.

@@ -138,6 +138,19 @@ async fn requests_that_are_wrong_are_told_what_is_wrong() {
             (404, "no_such_message", "`before`"),
         ),
         (
+            format!("GET /api/v1/log?peer={stranger}&after={:032}", 0),
+            String::new(),
+            (404, "no_such_message", "`after`"),
+        ),
+        (
+            format!(
+                "GET /api/v1/log?peer={stranger}&before={0:032}&after={0:032}",
+                0
+            ),
+            String::new(),
+            (400, "bad_request", "`after`"),
+        ),
+        (
             get("events?since=x"),
             String::new(),
             (400, "bad_request", "since"),

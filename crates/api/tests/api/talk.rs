@@ -236,7 +236,15 @@ async fn the_log_is_paged_searched_and_bounded_in_time() {
         before,
         ..LogQuery::default()
     };
-    assert_eq!(of(query).await.0, "line 1|line 2|line 3");
+    let (earlier, found) = of(query).await;
+    assert_eq!(earlier, "line 1|line 2|line 3");
+    let query = LogQuery {
+        peer: peer.clone(),
+        limit: Some(2),
+        after: found[0].id.parse().ok(),
+        ..LogQuery::default()
+    };
+    assert_eq!(of(query).await.0, "line 2|line 3");
     let search = |words: &str| LogQuery {
         search: Some(words.into()),
         ..LogQuery::default()

@@ -13,6 +13,7 @@ mod passphrase;
 mod peers;
 mod send;
 mod trust;
+mod tui;
 mod up;
 mod watch;
 
@@ -43,6 +44,7 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
     match line.command {
         Command::Up(args) => up::up(&cx, args).await,
         Command::Open { print } => open::open(&cx, print).await,
+        Command::Tui(args) => tui::tui(&cx, &args).await,
         Command::Stop { timeout } => about::stop(&cx, timeout).await,
         Command::Status => about::status(&cx).await,
         Command::Id => about::id(&cx).await,

@@ -1,6 +1,6 @@
 //! The words about files on their way.
 
-use super::talked;
+use super::{bytes, percent, talked};
 use crate::safe;
 use hallway_model::{FileView, TransferState, TransferView};
 
@@ -88,22 +88,6 @@ pub(crate) fn bytes_of(moved: u64, of: u64) -> String {
     format!("{} / {}", bytes(moved), bytes(of))
 }
 
-/// An amount of bytes, as a person says it.
-pub(crate) fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    let mut unit = 0;
-    // In tenths, so that no float decides what is shown.
-    let mut tenths = bytes / 100;
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    while tenths >= 10_000 {
-        tenths /= 1000;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-}
-
 /// How a transfer stands.
 pub(crate) fn transfer_state(transfer: &TransferView) -> String {
     let percent = percent(transfer.moved, transfer.file.bytes);
@@ -112,7 +96,7 @@ pub(crate) fn transfer_state(transfer: &TransferView) -> String {
         TransferState::Offered => "offered".into(),
         TransferState::Running => {
             let resumed = transfer.resumed_at.map(|at| {
-                let at = self::percent(at, transfer.file.bytes);
+                let at = super::percent(at, transfer.file.bytes);
                 format!("resumed at {at} %")
             });
             let changed = match (transfer.changed, transfer.incoming) {
@@ -142,14 +126,6 @@ pub(crate) fn transfer_state(transfer: &TransferView) -> String {
             Some(failure) => format!("failed: {failure}"),
             None => "failed".into(),
         },
-    }
-}
-
-/// Whole percent, 100 only when all is there.
-pub(crate) fn percent(moved: u64, of: u64) -> u64 {
-    match of {
-        0 => 100,
-        _ => u64::try_from(u128::from(moved.min(of)) * 100 / u128::from(of)).unwrap_or(100),
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::run::{Home, assert_said};
 
 /// Every command the program has.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 32] = [
     "up",
     "open",
+    "tui",
     "stop",
     "status",
     "id",
@@ -51,6 +52,7 @@ fn help_shows_commands_exit_codes_and_examples() {
     Commands:
       up           Run your node in the foreground, until Ctrl-C or `hallway stop`
       open         Open the page: people, talks, calls and files in a window
+      tui          Open the terminal app: people, talks, calls and files
       stop         Stop the node, and wait until it is gone
       status       Show the node: name, port, addresses, sessions, what is wrong
       id           Print your id

@@ -26,6 +26,16 @@ fn pages_go_back_in_time_without_gap_or_overlap() {
         seen.splice(0..0, seqs(&page));
     }
     assert_eq!(seen, (1..=25).collect::<Vec<_>>());
+    // And forward again.
+    let mut after = 0;
+    let mut forward = Vec::new();
+    while let page = store.reader.page_after(&talk, after, 10).unwrap()
+        && let Some(last) = page.last()
+    {
+        after = last.row;
+        forward.extend(seqs(&page));
+    }
+    assert_eq!(forward, seen);
     assert_eq!(store.reader.page(&talk, None, 0).unwrap(), []);
     assert_eq!(store.reader.page(&talk, Some(0), 10).unwrap(), []);
     assert_eq!(

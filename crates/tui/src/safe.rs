@@ -2,15 +2,30 @@
 //!
 //! A name or text may hold escape sequences that move the cursor, change the title or type into
 //! the shell, and marks that make the rest of a line run backwards. All of them become visible
-//! signs here.
+//! signs here. Marks heaped on one letter would paint over the lines around it: what is beyond a
+//! few is left out.
+
+use unicode_width::UnicodeWidthChar;
+
+/// Characters without a width of their own that may follow one another: the flag of Wales takes six
+/// after its first, and no script writes as many.
+const MARKS_MAX: usize = 6;
 
 /// For the middle of a line: line breaks become signs too.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| visible(c).unwrap_or(c)).collect()
+pub fn one_line(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut marks = 0;
+    for c in text.chars().map(|c| visible(c).unwrap_or(c)) {
+        marks = if c.width() == Some(0) { marks + 1 } else { 0 };
+        if marks <= MARKS_MAX {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 /// For several lines: each is harmless by itself, and no line break is left but between them.
-pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
+pub fn lines(text: &str) -> impl Iterator<Item = String> {
     let breaks = |c| matches!(c, '\n' | '\u{2028}' | '\u{2029}');
     text.split(breaks).map(|line| {
         one_line(
@@ -23,7 +38,7 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// JSON that says the same and is harmless: these characters occur only inside its strings.
-pub(crate) fn json(json: &str) -> String {
+pub fn json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
         match visible(c) {
@@ -69,6 +84,15 @@ mod tests {
             json(&serde_json::to_string(text).unwrap()),
             format!("\"{text}\"")
         );
+    }
+
+    #[test]
+    fn marks_are_not_heaped_up() {
+        let heap = format!("a{}b{}", "\u{301}".repeat(6), "\u{489}".repeat(7));
+        let kept = format!("a{}b{}", "\u{301}".repeat(6), "\u{489}".repeat(6));
+        assert_eq!(one_line(&heap), kept);
+        let wales = "🏴\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}";
+        assert_eq!(one_line(wales), wales);
     }
 
     #[test]

@@ -1,0 +1,329 @@
+//! A text that is being written, and its caret.
+
+use crate::safe;
+use hallway_model::TEXT_BYTES_MAX;
+use std::ops::Range;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// See the module. The caret is at a boundary between graphemes, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Editor {
+    text: String,
+    caret: usize,
+}
+
+/// A text in rows of so many cells, and where the caret is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Range<usize>>,
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+}
+
+impl Editor {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let caret = text.len();
+        Self { text, caret }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn before_caret(&self) -> &str {
+        &self.text[..self.caret]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    pub(crate) fn take(&mut self) -> String {
+        self.caret = 0;
+        std::mem::take(&mut self.text)
+    }
+
+    /// Puts a text at the caret; `false` when it would be more than a message holds.
+    pub(crate) fn insert(&mut self, text: &str) -> bool {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        if self.text.len() + text.len() > TEXT_BYTES_MAX {
+            return false;
+        }
+        self.text.insert_str(self.caret, &text);
+        self.caret += text.len();
+        // A mark joins the letter before it: the caret stays behind both.
+        self.caret = boundary_from(&self.text, self.caret);
+        true
+    }
+
+    /// Deletes from the caret to there.
+    fn delete_to(&mut self, to: usize) {
+        let (from, to) = (self.caret.min(to), self.caret.max(to));
+        self.text.replace_range(from..to, "");
+        self.caret = boundary_from(&self.text, from);
+    }
+
+    pub(crate) fn backspace(&mut self) {
+        self.delete_to(self.left_of());
+    }
+
+    pub(crate) fn delete(&mut self) {
+        self.delete_to(self.right_of());
+    }
+
+    pub(crate) fn delete_word(&mut self) {
+        self.delete_to(self.word_left_of());
+    }
+
+    pub(crate) fn delete_to_start(&mut self) {
+        self.delete_to(self.line_start());
+    }
+
+    pub(crate) fn left(&mut self) {
+        self.caret = self.left_of();
+    }
+
+    pub(crate) fn right(&mut self) {
+        self.caret = self.right_of();
+    }
+
+    pub(crate) fn word_left(&mut self) {
+        self.caret = self.word_left_of();
+    }
+
+    pub(crate) fn word_right(&mut self) {
+        let after = &self.text[self.caret..];
+        let word = after
+            .split_word_bound_indices()
+            .find(|(_, word)| !word.trim().is_empty());
+        self.caret += word.map_or(after.len(), |(at, word)| at + word.len());
+    }
+
+    pub(crate) fn home(&mut self) {
+        self.caret = self.line_start();
+    }
+
+    pub(crate) fn end(&mut self) {
+        let after = &self.text[self.caret..];
+        self.caret += after.find('\n').unwrap_or(after.len());
+    }
+
+    /// A row up or down; `false` when there is none.
+    pub(crate) fn vertical(&mut self, down: bool, width: usize) -> bool {
+        let Rows { rows, row, column } = self.rows(width);
+        let target = if down {
+            row.checked_add(1)
+        } else {
+            row.checked_sub(1)
+        };
+        let Some(range) = target.and_then(|target| rows.get(target)) else {
+            return false;
+        };
+        let mut used = 0;
+        self.caret = range.start;
+        for (at, grapheme) in self.text[range.clone()].grapheme_indices(true) {
+            if used >= column {
+                break;
+            }
+            used += shown(grapheme).width();
+            self.caret = range.start + at + grapheme.len();
+        }
+        true
+    }
+
+    fn left_of(&self) -> usize {
+        let before = self.before_caret().graphemes(true).next_back();
+        self.caret - before.map_or(0, str::len)
+    }
+
+    fn right_of(&self) -> usize {
+        let after = self.text[self.caret..].graphemes(true).next();
+        self.caret + after.map_or(0, str::len)
+    }
+
+    fn word_left_of(&self) -> usize {
+        let mut words = self.before_caret().split_word_bound_indices();
+        words
+            .rfind(|(_, word)| !word.trim().is_empty())
+            .map_or(0, |(at, _)| at)
+    }
+
+    fn line_start(&self) -> usize {
+        self.before_caret().rfind('\n').map_or(0, |at| at + 1)
+    }
+
+    /// How it is shown in rows of so many cells. A row is broken anywhere, so that what was written
+    /// does not jump while a word grows.
+    pub(crate) fn rows(&self, width: usize) -> Rows {
+        let width = width.max(2);
+        let mut rows = Vec::new();
+        let (mut start, mut used) = (0, 0);
+        let mut caret = (0, 0);
+        for (at, grapheme) in self.text.grapheme_indices(true) {
+            let cells = shown(grapheme).width();
+            if grapheme != "\n" && used + cells > width {
+                rows.push(start..at);
+                (start, used) = (at, 0);
+            }
+            if at == self.caret {
+                caret = (rows.len(), used);
+            }
+            if grapheme == "\n" {
+                rows.push(start..at);
+                (start, used) = (at + 1, 0);
+            } else {
+                used += cells;
+            }
+        }
+        rows.push(start..self.text.len());
+        if self.caret == self.text.len() {
+            // The caret needs a cell of its own.
+            if used >= width {
+                rows.push(self.text.len()..self.text.len());
+                used = 0;
+            }
+            caret = (rows.len() - 1, used);
+        }
+        let (row, column) = caret;
+        Rows { rows, row, column }
+    }
+}
+
+/// A grapheme as it is shown: harmless, whatever was pasted.
+fn shown(grapheme: &str) -> String {
+    safe::one_line(grapheme)
+}
+
+/// The nearest boundary between graphemes that is not before this place.
+fn boundary_from(text: &str, at: usize) -> usize {
+    text.grapheme_indices(true)
+        .map(|(start, _)| start)
+        .find(|start| *start >= at)
+        .unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(text: &str, act: impl Fn(&mut Editor)) -> (String, usize) {
+        let mut editor = Editor::new(text);
+        act(&mut editor);
+        (editor.text.clone(), editor.caret)
+    }
+
+    #[test]
+    fn the_caret_moves_over_what_the_eye_takes_for_one_character() {
+        let family = "👨\u{200d}👩\u{200d}👧";
+        assert_eq!(
+            after(&format!("a{family}"), Editor::backspace),
+            ("a".into(), 1)
+        );
+        assert_eq!(after("e\u{301}", Editor::left).1, 0);
+        assert_eq!(
+            after("王小明", |e| {
+                e.left();
+                e.left();
+                e.delete();
+            }),
+            ("王明".into(), 3)
+        );
+        assert_eq!(after("", Editor::backspace), (String::new(), 0));
+        assert_eq!(after("x", Editor::right).1, 1);
+    }
+
+    #[test]
+    fn words_and_lines_are_units_too() {
+        assert_eq!(after("one two  ", Editor::delete_word).0, "one ");
+        assert_eq!(after("one\ntwo", Editor::delete_to_start).0, "one\n");
+        assert_eq!(
+            after("one\ntwo", |e| {
+                e.home();
+                e.insert("x");
+            })
+            .0,
+            "one\nxtwo"
+        );
+        assert_eq!(
+            after("one two", |e| {
+                e.word_left();
+                e.word_left();
+                e.word_right();
+            })
+            .1,
+            3
+        );
+        assert_eq!(
+            after("one\ntwo", |e| {
+                e.home();
+                e.left();
+                e.home();
+                e.end();
+            })
+            .1,
+            3
+        );
+    }
+
+    #[test]
+    fn what_is_pasted_has_plain_line_breaks_and_a_limit() {
+        let mut editor = Editor::default();
+        assert!(editor.insert("a\r\nb\rc"));
+        assert_eq!(editor.text(), "a\nb\nc");
+        assert!(!editor.insert(&"x".repeat(TEXT_BYTES_MAX - 4)));
+        assert_eq!(editor.text(), "a\nb\nc");
+        assert!(editor.insert(&"x".repeat(TEXT_BYTES_MAX - 5)));
+    }
+
+    #[test]
+    fn rows_hold_whole_characters_and_the_caret_has_a_place() {
+        let mut editor = Editor::new("一二三");
+        assert_eq!(
+            editor.rows(5),
+            Rows {
+                rows: vec![0..6, 6..9],
+                row: 1,
+                column: 2
+            }
+        );
+        editor.left();
+        assert_eq!(editor.rows(5).column, 0);
+        assert_eq!(editor.rows(5).row, 1);
+        // A full row leaves the caret on the next one.
+        let editor = Editor::new("abcd");
+        assert_eq!(
+            editor.rows(4),
+            Rows {
+                rows: vec![0..4, 4..4],
+                row: 1,
+                column: 0
+            }
+        );
+        let editor = Editor::new("a\n");
+        assert_eq!(
+            editor.rows(4),
+            Rows {
+                rows: vec![0..1, 2..2],
+                row: 1,
+                column: 0
+            }
+        );
+        let Rows { rows, row, column } = Editor::default().rows(4);
+        assert_eq!((rows.len(), row, column), (1, 0, 0));
+    }
+
+    #[test]
+    fn up_and_down_keep_the_column() {
+        let mut editor = Editor::new("abc\n王小明\nx");
+        assert!(editor.vertical(false, 20));
+        assert_eq!(editor.before_caret(), "abc\n王");
+        assert!(editor.vertical(false, 20));
+        assert_eq!(editor.before_caret(), "ab");
+        assert!(!editor.vertical(false, 20));
+        assert!(editor.vertical(true, 20));
+        assert!(editor.vertical(true, 20));
+        assert!(!editor.vertical(true, 20));
+    }
+}

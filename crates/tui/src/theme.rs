@@ -1,0 +1,92 @@
+//! What things look like: the terminal's own sixteen colours, or none at all.
+
+use hallway_model::PeerId;
+use ratatui::style::{Color, Modifier, Style};
+
+/// Which colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// For light text on a dark ground.
+    #[default]
+    Dark,
+    /// For dark text on a light ground.
+    Light,
+    /// None: bold, dim and reversed have to do.
+    Plain,
+}
+
+/// What a piece of text is, as far as its look goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Text,
+    /// Says less than the text around it.
+    Faint,
+    /// Stands out without colour.
+    Strong,
+    Good,
+    Caution,
+    Bad,
+    /// A line that frames: the head, the status.
+    Bar,
+    /// What is chosen.
+    Chosen,
+    Link,
+    Code,
+    Own,
+}
+
+impl Theme {
+    pub(crate) fn of(self, role: Role) -> Style {
+        let plain = Style::new();
+        let colour = |dark, light| match self {
+            Self::Dark => plain.fg(dark),
+            Self::Light => plain.fg(light),
+            Self::Plain => plain,
+        };
+        match role {
+            Role::Text => plain,
+            Role::Faint if self == Self::Plain => plain.add_modifier(Modifier::DIM),
+            Role::Faint => colour(Color::DarkGray, Color::DarkGray),
+            Role::Strong => plain.add_modifier(Modifier::BOLD),
+            Role::Good => colour(Color::Green, Color::Green),
+            Role::Caution => colour(Color::Yellow, Color::Magenta).add_modifier(Modifier::BOLD),
+            Role::Bad => colour(Color::LightRed, Color::Red).add_modifier(Modifier::BOLD),
+            Role::Bar => match self {
+                Self::Dark => plain.fg(Color::White).bg(Color::Blue),
+                Self::Light => plain.fg(Color::Black).bg(Color::Gray),
+                Self::Plain => plain.add_modifier(Modifier::REVERSED),
+            },
+            Role::Chosen => plain.add_modifier(Modifier::REVERSED),
+            Role::Link => colour(Color::Cyan, Color::Blue).add_modifier(Modifier::UNDERLINED),
+            Role::Code => colour(Color::LightYellow, Color::Red),
+            Role::Own => colour(Color::White, Color::Black).add_modifier(Modifier::BOLD),
+        }
+    }
+
+    /// The same person has the same colour everywhere.
+    pub(crate) fn person(self, id: &PeerId) -> Style {
+        const DARK: [Color; 6] = [
+            Color::LightCyan,
+            Color::LightGreen,
+            Color::LightMagenta,
+            Color::LightYellow,
+            Color::LightBlue,
+            Color::LightRed,
+        ];
+        const LIGHT: [Color; 6] = [
+            Color::Cyan,
+            Color::Green,
+            Color::Magenta,
+            Color::Blue,
+            Color::Red,
+            Color::DarkGray,
+        ];
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        let at = usize::from(id.0[0]) % DARK.len();
+        match self {
+            Self::Dark => bold.fg(DARK[at]),
+            Self::Light => bold.fg(LIGHT[at]),
+            Self::Plain => bold,
+        }
+    }
+}

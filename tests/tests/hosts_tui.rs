@@ -1,0 +1,173 @@
+//! The terminal app at real terminals, with real keys, between hosts.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "tests fail by panicking, and these are not functions marked #[test]"
+)]
+
+use hallway_tests::host::Host;
+use hallway_tests::lab::Lan;
+use hallway_tests::terminal_tests;
+use std::fs;
+
+terminal_tests![
+    two_people_meet_and_talk_in_two_languages,
+    a_restart_of_the_node_loses_nothing_that_was_written,
+    a_file_goes_from_terminal_to_terminal,
+    the_shell_gets_its_terminal_back,
+];
+
+const USUAL: (u16, u16) = (80, 24);
+
+fn two_people_meet_and_talk_in_two_languages() {
+    let lan = Lan::of(2);
+    let (ann, bo) = (Host::start(&lan, 0, "Ann"), Host::start(&lan, 1, "Bo"));
+    let at_ann = ann.terminal(&["tui", "--language", "en"], USUAL);
+    let at_bo = bo.terminal(&["tui", "--language", "zh"], USUAL);
+    at_ann.until_shows("○ Bo");
+    at_bo.until_shows("○ Ann");
+
+    at_ann.press(&["C-n"]);
+    at_ann.until_shows("No message yet");
+    at_ann.type_in("Lunch at noon? 一起吃午饭吗？");
+    at_ann.until_shows("> Lunch at noon? 一起吃午饭吗？");
+    // The cursor is where the next character goes: an input method opens its window there.
+    let before = 20 + 1 + 2 + "Lunch at noon? ".len() + 2 * "一起吃午饭吗？".chars().count();
+    at_ann.until("the cursor", |_| {
+        (at_ann.value("#{cursor_x}") == before.to_string()).then_some(())
+    });
+    at_ann.press(&["Enter"]);
+
+    // A stranger's message waits as a request; an answer accepts it.
+    at_bo.until_shows("Ann 想和你聊天");
+    at_bo.press(&["M-a"]);
+    at_bo.until_shows("Lunch at noon?");
+    at_bo.type_in("/accept");
+    at_bo.press(&["Enter"]);
+    at_bo.until("the request is gone", |screen| {
+        (!screen.contains("请求")).then_some(())
+    });
+    at_bo.type_in("好的，十二点");
+    at_bo.press(&["Enter"]);
+    at_ann.until_shows("好的，十二点");
+    at_bo.until_shows("已读");
+    at_ann.until_shows("read");
+
+    // Answer it, mark it, change it.
+    at_ann.press(&["Up", "r"]);
+    at_ann.until_shows("Reply to Bo: 好的，十二点");
+    at_ann.type_in("se you there");
+    at_ann.press(&["Enter"]);
+    at_bo.until_shows("↪ 你: 好的，十二点");
+    at_ann.press(&["Up", "e"]);
+    at_ann.until_shows("Edit your message");
+    at_ann.press(&["C-u"]);
+    at_ann.type_in("see you there");
+    at_ann.press(&["Enter"]);
+    at_bo.until_shows("已编辑");
+    at_bo.until_shows("see you there");
+    at_bo.press(&["Up", "+", "1"]);
+    at_ann.until_shows("👍 Bo");
+
+    // It fits another window, and the smallest.
+    at_ann.resize(50, 12);
+    at_ann.until("the conversation alone", |screen| {
+        let alone = screen.contains("see you there") && !screen.contains('│');
+        alone.then_some(())
+    });
+    at_ann.resize(20, 5);
+    at_ann.until("the end of it", |screen| {
+        (screen.lines().count() <= 5 && screen.contains("> ")).then_some(())
+    });
+}
+
+fn a_restart_of_the_node_loses_nothing_that_was_written() {
+    let lan = Lan::of(2);
+    let (ann, bo) = (Host::start(&lan, 0, "Ann"), Host::start(&lan, 1, "Bo"));
+    ann.befriend(&bo);
+    let at_ann = ann.terminal(&["tui", "--language", "en"], USUAL);
+    at_ann.until_shows("● Bo");
+    at_ann.press(&["C-n"]);
+    at_ann.until_shows("hello back");
+    at_ann.type_in("half a sen");
+    at_ann.until_shows("> half a sen");
+    ann.kill();
+    at_ann.until_shows("the node does not answer");
+    at_ann.type_in("tence");
+    at_ann.press(&["Enter"]);
+    at_ann.until_shows("your text stays here");
+    at_ann.until_shows("> half a sentence");
+    ann.up();
+    at_ann.until_shows("hello back");
+    at_ann.until("the node is back", |screen| {
+        screen.contains("F1 help").then_some(())
+    });
+    at_ann.press(&["Enter"]);
+    bo.until_texts(&ann, &["hello", "half a sentence"]);
+}
+
+fn a_file_goes_from_terminal_to_terminal() {
+    let lan = Lan::of(2);
+    let (ann, bo) = (Host::start(&lan, 0, "Ann"), Host::start(&lan, 1, "Bo"));
+    ann.befriend(&bo);
+    let folder = ann.home().join("outgoing");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("年度报告.txt"), "all of it\n".repeat(10_000)).unwrap();
+    let at_ann = ann.terminal(&["tui", "--language", "en"], USUAL);
+    at_ann.until_shows("● Bo");
+    at_ann.press(&["C-n", "C-o"]);
+    at_ann.until_shows("Send a file or folder");
+    at_ann.type_in("~/outgo");
+    at_ann.until_shows("outgoing/");
+    at_ann.press(&["Tab"]);
+    at_ann.until_shows("年度报告.txt");
+    at_ann.press(&["Tab", "Enter"]);
+    at_ann.until_shows("◆ 年度报告.txt  100.0 kB");
+    let at_bo = bo.terminal(&["tui", "--language", "en"], USUAL);
+    at_bo.until_shows("● Ann");
+    at_bo.press(&["C-n"]);
+    at_bo.until_shows("◆ 年度报告.txt");
+    at_bo.until("it is taken or asked for", |screen| {
+        let asked = screen.contains("waits for your answer");
+        (asked || screen.contains("complete")).then_some(())
+    });
+    at_bo.press(&["Up", "a"]);
+    at_bo.until_shows("complete, in ");
+    at_ann.until_shows("complete");
+}
+
+fn the_shell_gets_its_terminal_back() {
+    let lan = Lan::of(1);
+    let ann = Host::start(&lan, 0, "Ann");
+    for how in ["Ctrl-C", "SIGTERM"] {
+        let terminal = ann.terminal(&["tui", "--language", "en"], USUAL);
+        terminal.until_shows("Nobody is here yet");
+        assert_eq!(terminal.value("#{alternate_on}"), "1");
+        if how == "Ctrl-C" {
+            terminal.press(&["C-c"]);
+        } else {
+            terminate(terminal.value("#{pane_pid}").parse().unwrap());
+        }
+        terminal.until(how, |_| {
+            (terminal.value("#{pane_dead}") == "1").then_some(())
+        });
+        assert_eq!(terminal.value("#{pane_dead_status}"), "0", "{how}");
+        for mode in ["alternate_on", "mouse_any_flag", "keypad_cursor_flag"] {
+            assert_eq!(
+                terminal.value(&format!("#{{{mode}}}")),
+                "0",
+                "{how}: {mode}"
+            );
+        }
+        assert_eq!(terminal.value("#{cursor_flag}"), "1", "{how}");
+    }
+    // Where nobody can see it, it says so.
+    let said = ann.refused(&["tui"], 1);
+    assert!(said.contains("needs a terminal"), "{said}");
+}
+
+fn terminate(pid: u32) {
+    let pid = i32::try_from(pid).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
