@@ -258,6 +258,10 @@ impl App {
     }
 
     fn handle_up(&mut self, snapshot: Snapshot) {
+        if self.link != Link::Up {
+            // What was said about it holds no more.
+            self.notice = None;
+        }
         self.link = Link::Up;
         self.me = Some(snapshot.status);
         let peers = snapshot.peers.into_iter();

@@ -34,9 +34,14 @@ impl Screen {
             give_back();
             report(what);
         }));
-        take(mouse)?;
-        let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
-        Ok(Self { terminal, mouse })
+        let taken = take(mouse).and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
+        match taken {
+            Ok(terminal) => Ok(Self { terminal, mouse }),
+            Err(error) => {
+                give_back();
+                Err(error)
+            }
+        }
     }
 
     pub(crate) fn copy(&mut self, text: &str) -> io::Result<()> {

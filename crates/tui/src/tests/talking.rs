@@ -83,6 +83,7 @@ fn a_node_that_is_gone_takes_no_text_and_loses_none() {
     desk.assert_shows("your text stays here");
     // When it is back the conversation is read again, and the text goes out.
     desk.up(super::people());
+    desk.assert_hides("your text stays here");
     assert!(desk.done().contains(&Effect::Read(BO, Part::Latest)));
     desk.page(BO, of_bo(1..=3));
     desk.assert_shows("line 3");
