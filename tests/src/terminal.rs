@@ -76,10 +76,12 @@ impl Terminal {
         begin
             .arg("-S")
             .arg(&socket)
-            .args(["set", "-g", "window-size", "manual", ";"]);
-        begin.args(["set", "-g", "remain-on-exit", "on", ";"]);
-        begin.args(["new-session", "-d", "-x", &width, "-y", &height, "--"]);
-        begin.arg(program.get_program()).args(program.get_args());
+            .args(["set", "-g", "remain-on-exit", "on", ";"])
+            .args(["new-session", "-d", "-x", &width, "-y", &height, "--"])
+            .arg(program.get_program())
+            .args(program.get_args())
+            // Without a session, tmux 3.3 falls over this.
+            .args([";", "set", "-g", "window-size", "manual"]);
         let begun = begin.output().expect("tmux starts");
         let said = String::from_utf8_lossy(&begun.stderr);
         assert!(begun.status.success(), "tmux: {said}");
