@@ -23,6 +23,7 @@ mod size;
 mod start;
 mod stats;
 mod survival;
+mod swarm;
 mod table;
 mod voice;
 
@@ -76,6 +77,12 @@ const TOPICS: &[Topic] = &[
         about: "the program, its start, silent peers, hostile frames",
         needs_root: false,
         run: size::measure,
+    },
+    Topic {
+        name: "swarm",
+        about: "one file to eight receivers over one narrow line",
+        needs_root: true,
+        run: swarm::measure,
     },
     Topic {
         name: "survival",

@@ -1,6 +1,7 @@
 //! What the tests of Hallway stand on: whole nodes on a network of their own.
 
 pub mod audio;
+pub mod crowd;
 pub mod files;
 pub mod fuzzing;
 pub mod host;

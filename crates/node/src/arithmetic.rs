@@ -51,6 +51,11 @@ impl Handshaker {
         }
     }
 
+    /// Who we are.
+    pub(crate) fn me(&self) -> PeerId {
+        self.keys.id()
+    }
+
     /// Opens a session on a fresh connection of ours.
     pub(crate) async fn initiate(
         &self,

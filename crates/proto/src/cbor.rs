@@ -6,7 +6,10 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Deepest nesting of arrays and maps. Our deepest type has two levels; the rest is for unknown
 /// fields of later versions.
@@ -133,6 +136,31 @@ fn take<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8], CborError> {
     let (taken, left) = rest.split_at_checked(length).ok_or(CborError::Truncated)?;
     *rest = left;
     Ok(taken)
+}
+
+/// Reads a list and stops at the limit, so that it is never built before it is judged.
+pub(crate) fn bounded<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    most: usize,
+) -> Result<Vec<T>, D::Error> {
+    struct Items<T>(usize, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {}", self.0)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = seq.next_element()? {
+                if items.len() >= self.0 {
+                    return Err(serde::de::Error::custom("a list over its limit"));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+    deserializer.deserialize_seq(Items(most, PhantomData))
 }
 
 #[cfg(test)]

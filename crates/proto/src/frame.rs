@@ -9,7 +9,7 @@
 
 use crate::call::MediaKey;
 use crate::cbor::{self, CborError};
-use crate::transfer::Signal;
+use crate::transfer::{Introduction, Signal};
 use hallway_model::{
     Body, CallEnd, CallId, CallOutcome, CallRecord, ConversationId, Delivery, Message, MessageId,
     Name, PeerId, Reaction, Status, TextError, WallTime, check_text,
@@ -59,6 +59,8 @@ pub enum Frame {
     CallEnd(CallId, EndReason),
     /// A word on a transfer of files.
     Transfer(Signal),
+    /// Who else receives what the sender of the frame offers.
+    Introduction(Introduction),
     /// Of a later version; skipped.
     Unknown(u8),
 }
@@ -223,6 +225,7 @@ const CALL_STATE: u8 = 15;
 const CALL_END: u8 = 16;
 
 const TRANSFER: u8 = 20;
+const INTRODUCTION: u8 = 21;
 
 const TEXT: u16 = 1;
 const EDIT: u16 = 2;
@@ -336,6 +339,7 @@ impl Frame {
                 put(out, CALL_END, &CallEndFields { call, reason });
             }
             Self::Transfer(signal) => put(out, TRANSFER, signal),
+            Self::Introduction(introduction) => put(out, INTRODUCTION, introduction),
             Self::Unknown(kind) => put(out, *kind, &NoFields {}),
         }
     }
@@ -362,6 +366,7 @@ impl Frame {
             CALL_END => cbor::decode(map)
                 .map(|f: CallEndFields| Self::CallEnd(f.call, EndReason::of_code(f.reason))),
             TRANSFER => cbor::decode(map).map(Self::Transfer),
+            INTRODUCTION => cbor::decode(map).map(Self::Introduction),
             other => cbor::check(map).map(|()| Self::Unknown(other)),
         };
         decoded.map_err(|error| FrameError::Cbor { frame, error })

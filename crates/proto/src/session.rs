@@ -147,7 +147,11 @@ impl Session {
             // costs as little as a message.
             if !matches!(
                 frame,
-                Frame::Message(_) | Frame::Ack(_) | Frame::Read(_) | Frame::Transfer(_)
+                Frame::Message(_)
+                    | Frame::Ack(_)
+                    | Frame::Read(_)
+                    | Frame::Transfer(_)
+                    | Frame::Introduction(_)
             ) {
                 self.spend_control(now)?;
             }
@@ -178,6 +182,7 @@ impl Session {
                 | Frame::CallState(_)
                 | Frame::CallEnd(..)
                 | Frame::Transfer(_)
+                | Frame::Introduction(_)
                 | Frame::Unknown(_) => {}
             }
             return Ok(Some(frame));

@@ -4,10 +4,11 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+use crate::cbor;
 use crate::handshake::Suite;
-use hallway_model::{Instant, MessageId, Offer, PeerId, TransferFailure, TransferId};
-use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use hallway_model::{ContentId, Instant, MessageId, Offer, PeerId, TransferFailure, TransferId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -109,6 +110,87 @@ mod code {
     }
 }
 
+/// Others in one [`Introduction`]: those who fetch from a receiver, and those whom it fetches from.
+pub const OTHERS_MAX: usize = 32;
+/// Addresses told of each: one of IPv4 and one of IPv6, or the two best.
+pub const ADDRESSES_TOLD_MAX: usize = 2;
+
+/// Who else receives what the sender of the frame offers. Each replaces the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduction {
+    /// The message that offers.
+    #[serde(rename = "i")]
+    pub message: MessageId,
+    /// The others, at most [`OTHERS_MAX`].
+    #[serde(rename = "p", deserialize_with = "bounded_others")]
+    pub others: Vec<Other>,
+}
+
+/// Another receiver, as its sender knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    /// Who.
+    #[serde(rename = "p")]
+    pub peer: PeerId,
+    /// Where, the best first, at most [`ADDRESSES_TOLD_MAX`].
+    #[serde(rename = "a", deserialize_with = "bounded_addresses")]
+    pub addresses: Vec<Address>,
+    /// It computes AES quickly.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    pub fast_aes: bool,
+}
+
+/// An address on the wire: 4 or 16 bytes, and the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address(pub SocketAddr);
+
+impl Address {
+    /// It means the same host everywhere in a network, and is not the listener's own.
+    pub(crate) fn may_be_told(&self) -> bool {
+        let ip = self.0.ip().to_canonical();
+        let one = !ip.is_loopback() && !ip.is_unspecified() && !ip.is_multicast();
+        let scoped = match ip {
+            IpAddr::V4(ip) => ip.is_broadcast(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        one && !scoped && self.0.port() != 0
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = match self.0.ip() {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        bytes.extend(self.0.port().to_be_bytes());
+        serializer.serialize_bytes(&bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = serde_bytes::ByteBuf::deserialize(deserializer)?;
+        let address = bytes.split_last_chunk().and_then(|(ip, port)| {
+            let ip = match *ip {
+                [a, b, c, d] => IpAddr::from([a, b, c, d]),
+                _ => IpAddr::from(<[u8; 16]>::try_from(ip).ok()?),
+            };
+            Some(SocketAddr::new(ip, u16::from_be_bytes(*port)))
+        });
+        let wrong = || serde::de::Error::custom("not an address and a port");
+        address.map(Self).ok_or_else(wrong)
+    }
+}
+
+fn bounded_others<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Other>, D::Error> {
+    cbor::bounded(deserializer, OTHERS_MAX)
+}
+
+fn bounded_addresses<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Address>, D::Error> {
+    cbor::bounded(d, ADDRESSES_TOLD_MAX)
+}
+
 /// What the shell is to do with files. The bytes never pass through the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -118,6 +200,16 @@ pub enum Order {
     Serve(Box<Serve>),
     /// The peer who may fetch from us cannot connect: connect to it, and let it fetch there.
     Reach(Box<Reach>),
+    /// These are the other receivers of something that we fetch or have fetched: fetch from them
+    /// too, and let them fetch what is there. Each replaces the order before it.
+    Introduce {
+        /// Which transfer.
+        id: TransferId,
+        /// What it offers.
+        content: ContentId,
+        /// The others; nobody any more when empty.
+        others: Vec<Introduced>,
+    },
     /// Neither any more; what has come so far stays. No report is owed.
     Stop(TransferId),
     /// Remove what was put aside for something that we no longer fetch.
@@ -159,6 +251,17 @@ pub struct Serve {
     pub offer: Offer,
     /// Where it is.
     pub source: PathBuf,
+}
+
+/// Another receiver of what we fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Introduced {
+    /// Who.
+    pub peer: PeerId,
+    /// Where, the best first, at most twice [`ADDRESSES_TOLD_MAX`].
+    pub addresses: Vec<SocketAddr>,
+    /// The cipher suite to offer.
+    pub suite: Suite,
 }
 
 /// What is needed to connect to a peer who fetches.
@@ -249,7 +352,56 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cbor;
+
+    #[test]
+    fn an_introduction_comes_back_from_the_wire_and_is_bounded() {
+        let other = |addresses: &[&str]| Other {
+            peer: PeerId([1; 32]),
+            addresses: addresses
+                .iter()
+                .map(|address| Address(address.parse().unwrap()))
+                .collect(),
+            fast_aes: true,
+        };
+        let both = other(&["10.0.0.1:42550", "[fd77::1]:65535"]);
+        let of = |others| Introduction {
+            message: MessageId([3; 16]),
+            others,
+        };
+        let through = |introduction: &Introduction| {
+            let mut bytes = Vec::new();
+            cbor::encode(introduction, &mut bytes);
+            assert!(bytes.len() < 8 * 1024);
+            cbor::decode::<Introduction>(&bytes)
+        };
+        let most = of(vec![both.clone(); OTHERS_MAX]);
+        assert_eq!(through(&most), Ok(most));
+        assert_eq!(through(&of(Vec::new())), Ok(of(Vec::new())));
+        assert!(through(&of(vec![both; OTHERS_MAX + 1])).is_err());
+        let three = other(&["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
+        assert!(through(&of(vec![three])).is_err());
+    }
+
+    #[test]
+    fn only_addresses_that_mean_one_other_host_are_told() {
+        let told = |address: &str| Address(address.parse().unwrap()).may_be_told();
+        assert!(told("10.0.0.1:42550") && told("[fd77::1]:1"));
+        let never = [
+            "127.0.0.1:80",
+            "0.0.0.0:80",
+            "224.0.0.251:5353",
+            "255.255.255.255:9",
+            "10.0.0.1:0",
+            "[::1]:80",
+            "[::]:80",
+            "[ff02::fb]:5353",
+            "[fe80::1]:80",
+            "[::ffff:127.0.0.1]:80",
+        ];
+        for address in never {
+            assert!(!told(address), "{address}");
+        }
+    }
 
     #[test]
     fn every_word_comes_back_from_the_wire() {

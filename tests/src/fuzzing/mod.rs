@@ -223,7 +223,7 @@ pub fn manifest(data: &[u8]) {
                     }
                 }
             }
-            Ok(Message::Want(want)) => wanted.push(want),
+            Ok(Message::Want(want, _)) => wanted.push(want),
             Ok(_) | Err(_) => {}
         }
     }

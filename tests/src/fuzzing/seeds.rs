@@ -4,7 +4,7 @@
 use super::{dialled, listening, receive, session};
 use hallway_model::ContentId;
 use hallway_proto::bulk::{
-    Entry, Hashes, Kind, Message, Open, Opened, Page, RefusedWhy, Revision, Want,
+    Ask, Entry, Hashes, Kind, Message, Open, Opened, Page, RefusedWhy, Revision, Want,
 };
 use hallway_proto::handshake::{Step, Transport};
 use hallway_voice::codec::FrameLength;
@@ -194,7 +194,7 @@ fn bulk_messages() -> Vec<(&'static str, Message)> {
         ("refused", Message::Refused(RefusedWhy::NotNow)),
         ("list", Message::List(0)),
         ("page", Message::Page(Page { first: 0, entries })),
-        ("want", Message::Want(want(0, 3))),
+        ("want", Message::Want(want(0, 3), Ask::You)),
         (
             "group",
             Message::Group {
@@ -203,11 +203,21 @@ fn bulk_messages() -> Vec<(&'static str, Message)> {
             },
         ),
         ("zeros", Message::Zeros(1)),
-        ("want_again", Message::Want(want(1, 1))),
+        ("want_again", Message::Want(want(1, 1), Ask::YouAfterAll)),
         ("gone", Message::Gone(2)),
         ("check", Message::Check(want(0, 2))),
         ("hashes", Message::Hashes(Hashes { first: 0, hashes })),
         ("rekey", Message::Rekey),
+        (
+            "elsewhere",
+            Message::Elsewhere {
+                group: 1,
+                hash: [7; 32],
+            },
+        ),
+        ("follow", Message::Follow),
+        ("have", Message::Have(vec![want(0, 2), want(5, 1)])),
+        ("progress", Message::Progress(2 << 20)),
     ]
 }
 

@@ -89,6 +89,8 @@ impl World {
             }
             // Everybody here can be connected to.
             Order::Reach(_) => {}
+            // Contents come whole here, and from their sender.
+            Order::Introduce { .. } => {}
             Order::Discard { id, .. } => {
                 self.parcels.fetching.remove(&(host, id));
                 self.parcels.parts.remove(&(host, id));

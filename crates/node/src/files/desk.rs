@@ -1,7 +1,9 @@
 //! Connections for files that are not dialled by a fetch: each is led to what it is about.
 
 use super::link::{Link, LinkError};
+use super::lot::Lot;
 use super::pace::Pace;
+use super::ring::{self, Ring};
 use super::serve::{self, Share};
 use super::{Reached, lock, step_back};
 use hallway_model::{ContentId, PeerId, TransferId};
@@ -9,17 +11,23 @@ use hallway_proto::bulk::{Message, Open, RefusedWhy};
 use hallway_proto::handshake::Established;
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Mutex, mpsc};
+use std::path::Path;
+use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::thread;
 
 /// Connections that peers may have open to fetch from us.
 const SERVED_MAX: usize = 64;
+/// Of these, connections of other receivers of what we fetch: each has five, so that this is some
+/// more than are meant for us, and leaves the line to our own transfers.
+const PASSED_ON_MAX: usize = 8;
 
 /// See the module.
 #[derive(Clone, Default)]
 pub(super) struct Desk {
     shares: Arc<Mutex<HashMap<TransferId, Arc<Share>>>>,
     doors: Arc<Mutex<HashMap<TransferId, Door>>>,
+    rings: Arc<Mutex<HashMap<TransferId, Arc<Ring>>>>,
+    lots: Arc<Mutex<HashMap<ContentId, Weak<Lot>>>>,
     serving: Arc<Mutex<Vec<Serving>>>,
     pace: Option<Arc<Pace>>,
 }
@@ -34,9 +42,20 @@ pub(super) struct Door {
 /// A connection on which a peer fetches from us.
 struct Serving {
     stream: TcpStream,
-    /// What it fetches, once that is known.
-    share: Option<TransferId>,
+    peer: PeerId,
+    subject: Subject,
     thread: thread::ThreadId,
+}
+
+/// What a connection is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// Not known yet.
+    Unknown,
+    /// Something that we offer.
+    Share(TransferId),
+    /// Something that we fetch or have fetched, for another receiver.
+    Ring(TransferId),
 }
 
 impl Desk {
@@ -60,11 +79,47 @@ impl Desk {
     pub(super) fn unshare(&self, id: &TransferId) {
         if let Some(share) = lock(&self.shares).remove(id) {
             share.stop();
-            for serving in lock(&self.serving).iter().filter(|s| s.share == Some(*id)) {
-                // It may be gone already.
-                let _ = serving.stream.shutdown(Shutdown::Both);
-            }
+            self.hang_up(|serving| serving.subject == Subject::Share(*id));
         }
+    }
+
+    fn hang_up(&self, is_meant: impl Fn(&Serving) -> bool) {
+        for serving in lock(&self.serving).iter().filter(|s| is_meant(s)) {
+            // It may be gone already.
+            let _ = serving.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// What several offers of one content have in common.
+    pub(super) fn lot(&self, content: ContentId, source: &Path) -> Arc<Lot> {
+        let mut lots = lock(&self.lots);
+        lots.retain(|_, lot| lot.strong_count() > 0);
+        let known = lots.get(&content).and_then(Weak::upgrade);
+        if let Some(lot) = known.filter(|lot| lot.source == source) {
+            return lot;
+        }
+        let lot = Arc::new(Lot::new(source.to_owned()));
+        lots.insert(content, Arc::downgrade(&lot));
+        lot
+    }
+
+    /// The other receivers of something that we fetch.
+    pub(super) fn ring(&self, id: TransferId, content: ContentId, me: PeerId) -> Arc<Ring> {
+        let mut rings = lock(&self.rings);
+        let ring = rings.entry(id);
+        let ring = ring.or_insert_with(|| Arc::new(Ring::new(me, content)));
+        ring.clone()
+    }
+
+    /// Ends what goes on with those who are no longer among the receivers.
+    pub(super) fn tidy(&self, id: &TransferId, is_fetched: bool) {
+        let Some(ring) = lock(&self.rings).get(id).cloned() else {
+            return;
+        };
+        if ring.is_empty() && !is_fetched {
+            lock(&self.rings).remove(id);
+        }
+        self.hang_up(|serving| serving.subject == Subject::Ring(*id) && !ring.knows(&serving.peer));
     }
 
     pub(super) fn unshare_all(&self) {
@@ -86,7 +141,8 @@ impl Desk {
         let peer = established.peer;
         let fetches = |share: &Arc<Share>| share.order.peer == peer;
         let known = lock(&self.shares).values().any(fetches)
-            || lock(&self.doors).values().any(|door| door.peer == peer);
+            || lock(&self.doors).values().any(|door| door.peer == peer)
+            || lock(&self.rings).values().any(|ring| ring.knows(&peer));
         if known {
             self.attend(stream, established, move |desk, link| {
                 desk.lead(link, &peer)
@@ -128,7 +184,8 @@ impl Desk {
                 .and_then(|link| {
                     lock(&desk.serving).push(Serving {
                         stream: link.stream()?,
-                        share: None,
+                        peer,
+                        subject: Subject::Unknown,
                         thread: thread::current().id(),
                     });
                     lead(&desk, link)
@@ -148,23 +205,39 @@ impl Desk {
         if open.serving {
             return self.let_in(link, peer, &open.content);
         }
+        step_back();
+        link.limit(self.pace.clone());
         let share = lock(&self.shares)
             .values()
             .find(|share| share.is_for(peer, &open.content))
             .cloned();
-        let Some(share) = share else {
-            return serve::refuse(&mut link, RefusedWhy::NotNow);
-        };
-        let thread = thread::current().id();
-        for own in lock(&self.serving)
-            .iter_mut()
-            .filter(|s| s.thread == thread)
-        {
-            own.share = Some(share.order.id);
+        if let Some(share) = share {
+            self.is_about(Subject::Share(share.order.id));
+            return serve::serve(&mut link, open, &share);
         }
-        step_back();
-        link.limit(self.pace.clone());
-        serve::serve(&mut link, open, &share)
+        let known = |ring: &Ring| ring.content == open.content && ring.knows(peer);
+        let ring = lock(&self.rings)
+            .iter()
+            .find(|(_, ring)| known(ring))
+            .map(|(id, ring)| (*id, ring.clone()));
+        if let Some((id, ring)) = ring
+            && let Some(held) = ring.held()
+            && self.is_about(Subject::Ring(id)) <= PASSED_ON_MAX
+        {
+            return ring::pass_on(&mut link, &held);
+        }
+        serve::refuse(&mut link, RefusedWhy::NotNow)
+    }
+
+    /// Notes what this thread's connection is about; returns how many pass on to other receivers.
+    fn is_about(&self, subject: Subject) -> usize {
+        let thread = thread::current().id();
+        let mut serving = lock(&self.serving);
+        for own in serving.iter_mut().filter(|s| s.thread == thread) {
+            own.subject = subject;
+        }
+        let passed_on = |serving: &&Serving| matches!(serving.subject, Subject::Ring(_));
+        serving.iter().filter(passed_on).count()
     }
 
     /// The sender of something that we fetch has connected to us.

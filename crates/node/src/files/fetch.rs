@@ -1,12 +1,15 @@
 //! The side that wants the files: lists what there is, asks, checks, writes.
 
+use super::help::Help;
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
+use super::ring::{Held, Ring};
 use super::staging::{self, Group, Left, ROOM_LEFT_BYTES, Staging};
 use super::{Reporter, give_way, step_back};
+use crate::arithmetic::Handshaker;
 use hallway_model::TransferFailure;
 use hallway_proto::bulk::{
-    CHAIN_BYTES, CHECK_GROUPS_MAX, Manifest, Message, Open, Opened, Piece, Plan, RefusedWhy,
-    Revision, Want, chain,
+    Ask, CHAIN_BYTES, CHECK_GROUPS_MAX, Manifest, Message, Open, Opened, Piece, Plan, RefusedWhy,
+    Revision, SHARED_BYTES_MIN, SHARED_GROUPS_MAX, SLOTS, Want, chain, runs,
 };
 use hallway_proto::transfer::{Fetch, Report};
 use std::collections::VecDeque;
@@ -15,8 +18,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 
 /// Bytes asked for and not yet there, on one connection: some milliseconds of a fast line.
 const AHEAD_BYTES: u64 = 8 << 20;
@@ -30,6 +34,9 @@ const ALONE_BYTES: u64 = 64 << 20;
 /// are what is short, and each connection only costs more of them.
 const ALONE: Duration = Duration::from_millis(250);
 
+/// The sender is told so often how much is there when others bring some of it.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
 /// How an attempt ended.
 pub(super) enum Outcome {
     /// With this word to the engine.
@@ -40,7 +47,7 @@ pub(super) enum Outcome {
 
 /// Why an attempt ended early.
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub(super) enum FetchError {
     #[error("the connection: {0}")]
     Link(#[from] LinkError),
     #[error("the disk: {0}")]
@@ -60,15 +67,37 @@ enum FetchError {
 }
 
 /// One attempt, shared by its connections.
-struct Attempt<'a> {
-    order: &'a Fetch,
-    manifest: Manifest,
+pub(super) struct Attempt<'a> {
+    pub(super) order: &'a Fetch,
+    pub(super) manifest: Arc<Manifest>,
     staging: Staging,
     plan: Mutex<Plan>,
     /// A connection has done its part, or failed.
     parted: Condvar,
     reporter: &'a Reporter,
-    stopped: &'a AtomicBool,
+    pub(super) stopped: &'a AtomicBool,
+    /// The other receivers, when it is large enough for them to be of use, and what they may have.
+    others: Option<(Help, Arc<Held>)>,
+}
+
+/// How to reach other receivers of the same content.
+pub(super) struct Others {
+    pub(super) ring: Arc<Ring>,
+    pub(super) handshaker: Handshaker,
+    pub(super) runtime: Handle,
+}
+
+impl Others {
+    /// Lets them fetch what is here, and fetches from them.
+    fn share(self, manifest: &Arc<Manifest>, staging: &Staging, plan: &Plan) -> (Help, Arc<Held>) {
+        let (path, names) = staging.places();
+        let has = |group| plan.has(group);
+        let held = Arc::new(Held::new(manifest.clone(), path, names, has));
+        self.ring.hold(held.clone());
+        let groups = manifest.groups();
+        let help = Help::new(self.ring, self.handshaker, self.runtime, groups);
+        (help, held)
+    }
 }
 
 /// Fetches over these connections, the first of which is there.
@@ -76,10 +105,11 @@ pub(super) fn fetch(
     order: &Fetch,
     folder: PathBuf,
     links: Vec<Link>,
+    others: Others,
     reporter: &Reporter,
     stopped: &AtomicBool,
 ) -> Outcome {
-    let outcome = run(order, &folder, links, reporter, stopped);
+    let outcome = run(order, &folder, links, others, reporter, stopped);
     if stopped.load(Ordering::Relaxed) {
         return Outcome::Stopped;
     }
@@ -103,6 +133,7 @@ fn run(
     order: &Fetch,
     folder: &Path,
     mut links: Vec<Link>,
+    others: Others,
     reporter: &Reporter,
     stopped: &AtomicBool,
 ) -> Result<PathBuf, FetchError> {
@@ -163,9 +194,13 @@ fn run(
         moved: plan.bytes(),
         folder: Some(folder.to_owned()),
     });
+    let manifest = Arc::new(manifest);
+    let is_shared = manifest.bytes() >= SHARED_BYTES_MIN && manifest.groups() <= SHARED_GROUPS_MAX;
+    let others = is_shared.then(|| others.share(&manifest, &staging, &plan));
     let attempt = Attempt {
         order,
         manifest,
+        others,
         staging,
         plan: Mutex::new(plan),
         parted: Condvar::new(),
@@ -286,17 +321,31 @@ impl Attempt<'_> {
         if self.lose_damaged()? {
             self.fetch_missing(&mut links)?;
         }
-        self.staging.finish(&self.manifest).map_err(disk)
+        let place = self.staging.finish(&self.manifest).map_err(disk)?;
+        if let Some((_, held)) = &self.others {
+            held.handle_finished(place.clone());
+        }
+        Ok(place)
     }
 
     /// Gets what is missing over all connections that still work.
     fn fetch_missing(&self, links: &mut Vec<(Link, bool)>) -> Result<(), FetchError> {
         let results: Vec<_> = std::thread::scope(|scope| {
+            if let Some((help, _)) = &self.others {
+                help.begin();
+                for slot in 0..SLOTS {
+                    scope.spawn(move || self.be_helped(help, slot));
+                }
+            }
             let threads: Vec<_> = links
                 .iter_mut()
                 .map(|(link, opened)| scope.spawn(move || self.take_part(link, opened)))
                 .collect();
-            threads.into_iter().map(|thread| thread.join()).collect()
+            let results = threads.into_iter().map(|thread| thread.join()).collect();
+            if let Some((help, _)) = &self.others {
+                help.end();
+            }
+            results
         });
         let mut first_error = None;
         let mut work = Vec::new();
@@ -325,6 +374,9 @@ impl Attempt<'_> {
             if !intact {
                 damaged += 1;
                 self.plan().handle_lost(group, &self.manifest);
+                if let Some((_, held)) = &self.others {
+                    held.handle_lost(group);
+                }
             }
             stopped = self.stopped.load(Ordering::Relaxed);
             !stopped
@@ -355,10 +407,10 @@ impl Attempt<'_> {
             }
             *opened = true;
         }
-        let mut asked: VecDeque<u64> = VecDeque::new();
+        let mut asked: VecDeque<(u64, Ask)> = VecDeque::new();
         let done = self.take_groups(link, &mut asked);
         let mut plan = self.plan();
-        for group in asked {
+        for (group, _) in asked {
             plan.unclaim(group..group + 1);
         }
         drop(plan);
@@ -377,51 +429,117 @@ impl Attempt<'_> {
         !plan.is_complete() && plan.bytes().saturating_sub(before) < ALONE_BYTES
     }
 
-    fn take_groups(&self, link: &mut Link, asked: &mut VecDeque<u64>) -> Result<(), FetchError> {
+    fn take_groups(
+        &self,
+        link: &mut Link,
+        asked: &mut VecDeque<(u64, Ask)>,
+    ) -> Result<(), FetchError> {
         let mut buffer = vec![0; GROUP_BUFFER_BYTES];
         let mut open: Option<(u32, File)> = None;
         let mut ahead = 0;
+        let (mut given_at, mut told_at) = (Instant::now(), Instant::now());
         while !self.stopped.load(Ordering::Relaxed) {
+            if asked.is_empty() {
+                given_at = Instant::now();
+            }
             while ahead < AHEAD_BYTES
-                && let Some(want) = self.claim()
+                && let Some((want, ask)) = self.claim()
             {
-                link.send(&Message::Want(want))?;
-                for group in want.first..want.first + u64::from(want.count) {
-                    ahead += self.bytes_of(group);
-                    asked.push_back(group);
+                ahead += self.ask(link, want, ask, asked)?;
+            }
+            if asked.is_empty()
+                && let Some((help, _)) = &self.others
+                && let Some(overdue) = help.overdue()
+            {
+                let ask = match help.ask() {
+                    Ask::You => Ask::You,
+                    Ask::Anybody | Ask::YouAfterAll => Ask::YouAfterAll,
+                };
+                for want in runs(&overdue) {
+                    ahead += self.ask(link, want, ask, asked)?;
+                }
+                self.tell_progress(link, &mut told_at)?;
+                link.flush()?;
+                if asked.is_empty() {
+                    continue;
                 }
             }
+            self.tell_progress(link, &mut told_at)?;
             link.flush()?;
-            let Some(expected) = asked.front().copied() else {
+            let Some((expected, ask)) = asked.front().copied() else {
                 return Ok(());
             };
             let bytes = self.bytes_of(expected);
-            let answer = link.receive()?;
-            if answer == Message::Gone(expected) {
-                return Err(FetchError::Changed);
+            match (link.receive()?, &self.others) {
+                (Message::Gone(group), _) if group == expected => return Err(FetchError::Changed),
+                (Message::Zeros(group), _) if group == expected => {
+                    self.take_zeros(expected, &mut buffer, &mut open)?;
+                    self.handle_arrived(expected);
+                }
+                (Message::Group { group, bytes: said }, _)
+                    if (group, u64::from(said)) == (expected, bytes) =>
+                {
+                    self.take_group(link, group, &mut buffer, &mut open)?;
+                    self.handle_arrived(expected);
+                    if let Some((help, _)) = &self.others {
+                        help.handle_given(given_at.elapsed());
+                    }
+                    given_at = Instant::now();
+                }
+                (Message::Elsewhere { group, hash }, Some((help, _)))
+                    if group == expected && ask != Ask::You =>
+                {
+                    if !self.plan().has(group) {
+                        help.handle_elsewhere(group, hash);
+                    }
+                }
+                _ => return Err(LinkError::Unexpected("what was not asked for").into()),
             }
-            if answer == Message::Zeros(expected) {
-                self.take_zeros(expected, &mut buffer, &mut open)?;
-                asked.pop_front();
-                ahead -= bytes;
-                continue;
-            }
-            let Message::Group { group, bytes: said } = answer else {
-                return Err(LinkError::Unexpected("no group").into());
-            };
-            if (group, u64::from(said)) != (expected, bytes) {
-                return Err(LinkError::Unexpected("what was not asked for").into());
-            }
-            self.take_group(link, group, &mut buffer, &mut open)?;
             asked.pop_front();
             ahead -= bytes;
         }
         Ok(())
     }
 
-    fn claim(&self) -> Option<Want> {
-        self.plan()
-            .claim(WANT_GROUPS_MAX, WANT_BYTES, &self.manifest)
+    /// Asks for groups; returns how many bytes they have.
+    fn ask(
+        &self,
+        link: &mut Link,
+        want: Want,
+        ask: Ask,
+        asked: &mut VecDeque<(u64, Ask)>,
+    ) -> Result<u64, FetchError> {
+        link.send(&Message::Want(want, ask))?;
+        let groups = want.first..want.first + u64::from(want.count);
+        asked.extend(groups.clone().map(|group| (group, ask)));
+        Ok(groups.map(|group| self.bytes_of(group)).sum())
+    }
+
+    /// The sender has not seen what others bring.
+    fn tell_progress(&self, link: &mut Link, told_at: &mut Instant) -> Result<(), FetchError> {
+        let (now, asks) = (
+            Instant::now(),
+            self.others.as_ref().map(|(help, _)| help.ask()),
+        );
+        if asks == Some(Ask::Anybody) && now.duration_since(*told_at) >= PROGRESS_EVERY {
+            *told_at = now;
+            link.send(&Message::Progress(self.plan().bytes()))?;
+        }
+        Ok(())
+    }
+
+    /// The sender has given a group.
+    fn handle_arrived(&self, group: u64) {
+        if let Some((help, _)) = &self.others {
+            help.handle_have(group);
+        }
+    }
+
+    fn claim(&self) -> Option<(Want, Ask)> {
+        let mut plan = self.plan();
+        let want = plan.claim(WANT_GROUPS_MAX, WANT_BYTES, &self.manifest)?;
+        let others = self.others.as_ref();
+        Some((want, others.map_or(Ask::You, |(help, _)| help.ask())))
     }
 
     fn bytes_of(&self, group: u64) -> u64 {
@@ -468,13 +586,17 @@ impl Attempt<'_> {
         self.note(group, &hash)
     }
 
-    fn hash(&self, piece: Piece, bytes: &[u8]) -> [u8; CHAIN_BYTES] {
+    pub(super) fn hash(&self, piece: Piece, bytes: &[u8]) -> [u8; CHAIN_BYTES] {
         let whole = self.manifest.entry(piece.entry);
         chain(bytes, piece.offset, whole.map_or(0, |entry| entry.bytes))
     }
 
     /// The file that a piece belongs to, kept open for the next one.
-    fn file<'f>(&self, piece: Piece, open: &'f mut Option<(u32, File)>) -> io::Result<&'f File> {
+    pub(super) fn file<'f>(
+        &self,
+        piece: Piece,
+        open: &'f mut Option<(u32, File)>,
+    ) -> io::Result<&'f File> {
         let file = match open.take() {
             Some((entry, file)) if entry == piece.entry => file,
             _ => self.staging.open_file(&self.manifest, piece.entry)?,
@@ -483,25 +605,28 @@ impl Attempt<'_> {
     }
 
     /// A group is in its file.
-    fn note(&self, group: u64, hash: &[u8; CHAIN_BYTES]) -> Result<(), FetchError> {
+    pub(super) fn note(&self, group: u64, hash: &[u8; CHAIN_BYTES]) -> Result<(), FetchError> {
         self.staging.record(group, hash).map_err(disk)?;
         if self.staging.room().map_err(disk)? < ROOM_LEFT_BYTES {
             return Err(FetchError::NoRoom);
         }
         let mut plan = self.plan();
-        plan.handle_have(group, &self.manifest);
+        let new = plan.handle_have(group, &self.manifest);
         let moved = plan.bytes();
         drop(plan);
+        if let Some((_, held)) = self.others.as_ref().filter(|_| new) {
+            held.handle_have(group);
+        }
         self.reporter.progress(moved);
         Ok(())
     }
 
-    fn plan(&self) -> MutexGuard<'_, Plan> {
+    pub(super) fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn disk(error: io::Error) -> FetchError {
+pub(super) fn disk(error: io::Error) -> FetchError {
     let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
     if full.contains(&error.kind()) {
         FetchError::NoRoom

@@ -100,6 +100,12 @@ impl Link {
         Ok(())
     }
 
+    /// How long silence may last from now on.
+    pub(super) fn bear_silence(&self, most: Duration) -> Result<(), LinkError> {
+        self.stream.set_read_timeout(Some(most))?;
+        Ok(())
+    }
+
     /// Seals a message; it leaves with the next [`Link::flush`].
     pub(super) fn send(&mut self, message: &Message) -> Result<(), LinkError> {
         if self.transport.outgoing().rekey_due() {

@@ -4,10 +4,13 @@
 
 mod desk;
 mod fetch;
+mod help;
 mod link;
+mod lot;
 mod opening;
 mod pace;
 mod picture;
+mod ring;
 mod serve;
 mod source;
 mod staging;
@@ -16,7 +19,7 @@ use crate::arithmetic::Handshaker;
 use crate::dial;
 use crate::home::Home;
 use desk::{Desk, Door};
-use fetch::Outcome;
+use fetch::{Others, Outcome};
 use hallway_model::{PROGRESS_PER_SECOND, PeerId, TransferId};
 use hallway_proto::handshake::{Established, Purpose, Suite};
 use hallway_proto::io::Input;
@@ -154,9 +157,20 @@ impl Files {
             Order::Fetch(fetch) => self.fetch(*fetch),
             Order::Serve(order) => {
                 let reporter = Reporter::new(order.id, self.inputs.clone());
-                self.desk.share(Share::new(*order, reporter));
+                let lot = self.desk.lot(order.offer.content, &order.source);
+                self.desk.share(Share::new(*order, lot, reporter));
             }
             Order::Reach(order) => self.reach(*order),
+            Order::Introduce {
+                id,
+                content,
+                others,
+            } => {
+                let fetched = self.fetches.contains_key(&id);
+                let ring = self.desk.ring(id, content, self.handshaker.me());
+                ring.introduce(others);
+                self.desk.tidy(&id, fetched);
+            }
             Order::Stop(id) => self.stop(&id),
             Order::Discard { id, folder } => self.discard(id, folder),
         }
@@ -178,6 +192,7 @@ impl Files {
         let folder = folder.unwrap_or_else(|| self.folder.clone());
         self.stop_fetching(&id);
         let fetching = self.fetches.remove(&id);
+        self.desk.tidy(&id, false);
         thread::spawn(move || {
             if let Some(fetching) = fetching {
                 fetching.wait();
@@ -212,8 +227,15 @@ impl Files {
             let _ = links_in.send(dialled.map_or_else(Reached::Unreachable, Reached::Dialled));
         });
         let reporter = Reporter::new(id, self.inputs.clone());
+        let content = order.offer.content;
+        let others = Others {
+            ring: self.desk.ring(id, content, self.handshaker.me()),
+            handshaker: self.handshaker.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
         let attempt = Attempt {
             order,
+            others,
             folder,
             reporter,
             stopped: stopped.clone(),
@@ -300,6 +322,7 @@ impl Fetching {
 /// What the thread of one attempt needs.
 struct Attempt {
     order: Fetch,
+    others: Others,
     folder: PathBuf,
     reporter: Reporter,
     stopped: Arc<AtomicBool>,
@@ -322,6 +345,7 @@ impl Attempt {
             &self.order,
             self.folder,
             links,
+            self.others,
             &self.reporter,
             &self.stopped,
         );
@@ -428,3 +452,6 @@ fn is_gone(error: &LinkError) -> bool {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

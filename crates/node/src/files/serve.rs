@@ -1,12 +1,13 @@
 //! The side that has the files: one thread for each connection answers what is asked.
 
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
+use super::lot::{Listed, Lot};
 use super::source::{self, Listing, Source};
 use super::{Reporter, give_way, is_gone};
 use hallway_model::{ContentId, PeerId, TransferFailure};
 use hallway_proto::bulk::{
-    CHAIN_BYTES, CHECK_GROUPS_MAX, Hashes, Manifest, Message, Open, Opened, PAGE_ENTRIES_MAX, Page,
-    Piece, RefusedWhy, Want, chain, is_zeros,
+    Ask, CHAIN_BYTES, CHECK_GROUPS_MAX, Hashes, Manifest, Message, Open, Opened, PAGE_ENTRIES_MAX,
+    Page, Piece, RefusedWhy, Turn, Want, chain, is_zeros,
 };
 use hallway_proto::transfer::{Report, Serve};
 use std::collections::VecDeque;
@@ -21,18 +22,20 @@ pub(super) struct Share {
     pub(super) order: Serve,
     pub(super) reporter: Reporter,
     stopped: AtomicBool,
+    lot: Arc<Lot>,
     /// As the first connection of the last attempt found it; the others wait for it.
-    listing: Mutex<Option<Arc<Listing>>>,
+    listed: Mutex<Option<Arc<Listed>>>,
     moved: AtomicU64,
 }
 
 impl Share {
-    pub(super) fn new(order: Serve, reporter: Reporter) -> Self {
+    pub(super) fn new(order: Serve, lot: Arc<Lot>, reporter: Reporter) -> Self {
         Self {
             order,
             reporter,
             stopped: AtomicBool::new(false),
-            listing: Mutex::default(),
+            lot,
+            listed: Mutex::default(),
             moved: AtomicU64::new(0),
         }
     }
@@ -49,14 +52,14 @@ impl Share {
     }
 
     /// What there is to fetch, as it is now for the first connection of an attempt.
-    fn list(&self, first: bool) -> Result<Arc<Listing>, source::SourceError> {
-        let mut listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*listing {
-            Some(listing) if !first => Ok(listing.clone()),
+    fn list(&self, first: bool) -> Result<Arc<Listed>, source::SourceError> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*listed {
+            Some(listed) if !first => Ok(listed.clone()),
             _ => {
-                let listed = Arc::new(source::list(&self.order.source)?);
-                *listing = Some(listed.clone());
-                Ok(listed)
+                let now = self.lot.list()?;
+                *listed = Some(now.clone());
+                Ok(now)
             }
         }
     }
@@ -65,7 +68,7 @@ impl Share {
 /// Answers on one connection until it ends.
 pub(super) fn serve(link: &mut Link, open: Open, share: &Share) -> Result<(), LinkError> {
     let served = match share.list(open.have.is_some()) {
-        Ok(listing) => answer(link, open, share, &listing),
+        Ok(listed) => answer(link, open, share, &listed),
         Err(error) => {
             tracing::info!(%error, "what was offered cannot be read any more");
             share
@@ -85,7 +88,8 @@ pub(super) fn refuse(link: &mut Link, why: RefusedWhy) -> Result<(), LinkError> 
     link.flush()
 }
 
-fn answer(link: &mut Link, open: Open, share: &Share, listing: &Listing) -> Result<(), LinkError> {
+fn answer(link: &mut Link, open: Open, share: &Share, listed: &Listed) -> Result<(), LinkError> {
+    let listing = &listed.listing;
     let manifest = &listing.manifest;
     let entries = u32::try_from(manifest.entries().len()).unwrap_or(u32::MAX);
     let revision = manifest.revision();
@@ -104,7 +108,7 @@ fn answer(link: &mut Link, open: Open, share: &Share, listing: &Listing) -> Resu
     link.expect_silence(true)?;
     let mut source = Source::new(share.order.source.clone());
     let mut buffer = vec![0; GROUP_BUFFER_BYTES];
-    let mut wants: VecDeque<Want> = VecDeque::new();
+    let mut wants: VecDeque<(Want, Ask)> = VecDeque::new();
     while !share.stopped.load(Ordering::Relaxed) {
         let message = if wants.is_empty() {
             link.flush()?;
@@ -117,12 +121,19 @@ fn answer(link: &mut Link, open: Open, share: &Share, listing: &Listing) -> Resu
             Some(Message::Check(want)) if want.count <= CHECK_GROUPS_MAX && wants.is_empty() => {
                 send_hashes(link, share, listing, &mut source, want, &mut buffer)?;
             }
-            Some(Message::Want(want)) if wants.len() < WANTS_MAX => wants.push_back(want),
+            Some(Message::Want(want, ask)) if wants.len() < WANTS_MAX => {
+                wants.push_back((want, ask));
+            }
+            Some(Message::Progress(moved)) => {
+                share.moved.store(moved, Ordering::Relaxed);
+                share.reporter.progress(moved);
+            }
             Some(_) => return Err(LinkError::Unexpected("what makes no sense here")),
             None => {}
         }
-        if let Some(want) = wants.front_mut() {
-            send_group(link, share, listing, &mut source, want.first, &mut buffer)?;
+        if let Some((want, ask)) = wants.front_mut() {
+            let group = (want.first, *ask);
+            send_group(link, share, listed, &mut source, group, &mut buffer)?;
             want.first = want.first.saturating_add(1);
             want.count = want.count.saturating_sub(1);
             if want.count == 0 {
@@ -152,11 +163,17 @@ fn send_page(link: &mut Link, manifest: &Manifest, from: u32) -> Result<(), Link
 fn send_group(
     link: &mut Link,
     share: &Share,
-    listing: &Listing,
+    listed: &Listed,
     source: &mut Source,
-    group: u64,
+    (group, ask): (u64, Ask),
     buffer: &mut [u8],
 ) -> Result<(), LinkError> {
+    let listing = &listed.listing;
+    let piece = listing.manifest.piece(group);
+    let turn = piece.map_or(Turn::Give, |piece| listed.turn(group, piece, ask));
+    if let Turn::Tell(hash) = turn {
+        return link.send(&Message::Elsewhere { group, hash });
+    }
     let Some(piece) = read_group(share, listing, source, group, buffer)? else {
         return link.send(&Message::Gone(group));
     };
@@ -165,6 +182,10 @@ fn send_group(
         link.send(&Message::Zeros(group))?;
     } else {
         let hash = hash_of(listing, piece, &buffer[..bytes]);
+        listed.handle_hash(group, hash);
+        if turn == Turn::Compute {
+            return link.send(&Message::Elsewhere { group, hash });
+        }
         buffer[bytes..bytes + CHAIN_BYTES].copy_from_slice(&hash);
         link.send(&Message::Group {
             group,
@@ -216,7 +237,11 @@ fn read_group(
     let piece = listing.manifest.piece(group);
     let piece = piece.ok_or(LinkError::Unexpected("a wish for what does not exist"))?;
     match source.read(listing, piece, buffer) {
-        Ok(same) => Ok(Some(piece).filter(|_| same)),
+        Ok(true) => Ok(Some(piece)),
+        Ok(false) => {
+            share.lot.forget();
+            Ok(None)
+        }
         // The disk itself: the next attempt would come no further.
         Err(error) => {
             let failed = Report::Failed(TransferFailure::Source);

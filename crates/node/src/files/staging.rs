@@ -405,6 +405,12 @@ impl Staging {
         Ok((folder, name))
     }
 
+    /// Where the first entry is until it gets its name, and how all of them are called here.
+    pub(super) fn places(&self) -> (PathBuf, Vec<String>) {
+        let path = self.path.join(DATA).join(self.name(0));
+        (path, self.names.clone())
+    }
+
     fn name(&self, number: u32) -> &str {
         let name = usize::try_from(number).ok().and_then(|n| self.names.get(n));
         name.map_or("_", String::as_str)

@@ -1,14 +1,14 @@
 //! Which groups are there, which are on their way, and which to ask for next.
 
-use super::{Manifest, Want};
+use super::{GroupSet, Manifest, Want};
 use std::ops::Range;
 
 /// The groups of one transfer, shared by its connections.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    have: Bits,
+    have: GroupSet,
     /// Asked for on some connection.
-    claimed: Bits,
+    claimed: GroupSet,
     groups: u64,
     /// Everything before it is there or claimed.
     cursor: u64,
@@ -21,8 +21,8 @@ impl Plan {
     pub fn new(manifest: &Manifest) -> Self {
         let groups = manifest.groups();
         Self {
-            have: Bits::new(groups),
-            claimed: Bits::new(groups),
+            have: GroupSet::new(groups),
+            claimed: GroupSet::new(groups),
             groups,
             cursor: 0,
             missing: groups,
@@ -32,7 +32,7 @@ impl Plan {
 
     /// Takes note that a group is there and checked. False when it was before, or there is none.
     pub fn handle_have(&mut self, group: u64, manifest: &Manifest) -> bool {
-        let Some(piece) = manifest.piece(group).filter(|_| !self.have.get(group)) else {
+        let Some(piece) = manifest.piece(group).filter(|_| !self.have.contains(group)) else {
             return false;
         };
         self.have.set(group, true);
@@ -44,7 +44,7 @@ impl Plan {
 
     /// Takes note that a group is not there after all.
     pub fn handle_lost(&mut self, group: u64, manifest: &Manifest) {
-        let Some(piece) = manifest.piece(group).filter(|_| self.have.get(group)) else {
+        let Some(piece) = manifest.piece(group).filter(|_| self.have.contains(group)) else {
             return;
         };
         self.have.set(group, false);
@@ -56,7 +56,8 @@ impl Plan {
     /// The next groups to ask for: a run of them, at most so many groups, and as few as reach so
     /// many bytes. `None` when all are there or on their way.
     pub fn claim(&mut self, groups_max: u32, bytes: u64, manifest: &Manifest) -> Option<Want> {
-        let wanted = |plan: &Self, group| !plan.have.get(group) && !plan.claimed.get(group);
+        let wanted =
+            |plan: &Self, group| !plan.have.contains(group) && !plan.claimed.contains(group);
         while self.cursor < self.groups && !wanted(self, self.cursor) {
             self.cursor += 1;
         }
@@ -85,7 +86,7 @@ impl Plan {
 
     /// This group is there.
     pub fn has(&self, group: u64) -> bool {
-        self.have.get(group)
+        self.have.contains(group)
     }
 
     /// All groups are there.
@@ -96,32 +97,6 @@ impl Plan {
     /// Bytes that are there.
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-}
-
-/// A bit for each group.
-#[derive(Clone, Debug)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(bits: u64) -> Self {
-        let words = usize::try_from(bits.div_ceil(64)).expect("a manifest is bounded");
-        Self(vec![0; words])
-    }
-
-    fn get(&self, bit: u64) -> bool {
-        let word = usize::try_from(bit / 64).ok().and_then(|at| self.0.get(at));
-        word.is_some_and(|word| word >> (bit % 64) & 1 == 1)
-    }
-
-    fn set(&mut self, bit: u64, on: bool) {
-        if let Some(word) = usize::try_from(bit / 64)
-            .ok()
-            .and_then(|at| self.0.get_mut(at))
-        {
-            let mask = 1 << (bit % 64);
-            *word = if on { *word | mask } else { *word & !mask };
-        }
     }
 }
 

@@ -8,9 +8,8 @@
 use super::{CHAIN_BYTES, Entry, GROUP_BYTES};
 use crate::cbor::{self, CborError};
 use hallway_model::ContentId;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Entries in one page. A name takes up to 1,024 bytes and the rest of an entry 40, so that a
 /// sender also ends a page at [`Page::BYTES`].
@@ -32,8 +31,8 @@ pub enum Message {
     List(u32),
     /// Some entries.
     Page(Page),
-    /// Send groups.
-    Want(Want),
+    /// Send groups, or say that somebody else has them.
+    Want(Want, Ask),
     /// One group: so many of its bytes follow, and 32 bytes of hash.
     Group {
         /// Its number.
@@ -41,7 +40,7 @@ pub enum Message {
         /// Its bytes.
         bytes: u32,
     },
-    /// This group cannot be sent: its file is not what it was.
+    /// This group cannot be sent: its file is not what it was, or this receiver has not got it.
     Gone(u64),
     /// This group, which was wanted, is all zeros: nothing follows.
     Zeros(u64),
@@ -49,6 +48,19 @@ pub enum Message {
     Check(Want),
     /// They are these.
     Hashes(Hashes),
+    /// Somebody else has got this group or is getting it, and this is its hash.
+    Elsewhere {
+        /// Its number.
+        group: u64,
+        /// Its hash.
+        hash: [u8; CHAIN_BYTES],
+    },
+    /// Say which groups have come since the last such answer, as soon as there are any.
+    Follow,
+    /// These are there: the answer, at most [`RUNS_MAX`], perhaps none.
+    Have(Vec<Want>),
+    /// The fetching side has so many bytes, for show.
+    Progress(u64),
     /// Every later record of this direction is under the next key.
     Rekey,
     /// Of a later version; skipped.
@@ -115,6 +127,18 @@ impl Page {
     pub const BYTES: usize = 16 * 1024;
 }
 
+/// Whom a group is wanted from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ask {
+    /// From who is asked.
+    #[default]
+    You,
+    /// From whoever has it.
+    Anybody,
+    /// From who is asked, because nobody else brought it.
+    YouAfterAll,
+}
+
 /// A run of groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Want {
@@ -176,6 +200,43 @@ const REKEY: u8 = 9;
 const ZEROS: u8 = 10;
 const CHECK: u8 = 11;
 const HASHES: u8 = 12;
+const ELSEWHERE: u8 = 13;
+const FOLLOW: u8 = 14;
+const HAVE: u8 = 15;
+const PROGRESS: u8 = 16;
+
+/// Runs in one [`Message::Have`]: with the largest numbers they take 20 KiB.
+pub const RUNS_MAX: usize = 1024;
+
+#[derive(Serialize, Deserialize)]
+struct WantFields {
+    #[serde(rename = "f")]
+    first: u64,
+    #[serde(rename = "n")]
+    count: u32,
+    #[serde(rename = "a", default, skip_serializing_if = "is_zero")]
+    ask: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ElsewhereFields {
+    #[serde(rename = "f")]
+    group: u64,
+    #[serde(rename = "h", with = "serde_bytes")]
+    hash: [u8; CHAIN_BYTES],
+}
+
+#[derive(Serialize, Deserialize)]
+struct HaveFields {
+    #[serde(rename = "g", deserialize_with = "bounded_runs")]
+    runs: Vec<Want>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BytesField {
+    #[serde(rename = "s")]
+    bytes: u64,
+}
 
 #[derive(Serialize, Deserialize)]
 struct NumberField {
@@ -215,7 +276,10 @@ impl Message {
             Self::Refused(why) => put(out, REFUSED, &ReasonField { reason: why.code() }),
             Self::List(entry) => put(out, LIST, &EntryField { entry: *entry }),
             Self::Page(page) => put(out, PAGE, page),
-            Self::Want(want) => put(out, WANT, want),
+            Self::Want(Want { first, count }, ask) => {
+                let (first, count, ask) = (*first, *count, ask.code());
+                put(out, WANT, &WantFields { first, count, ask });
+            }
             Self::Group { group, bytes } => {
                 let (group, bytes) = (*group, *bytes);
                 put(out, GROUP, &GroupFields { group, bytes });
@@ -225,6 +289,13 @@ impl Message {
             Self::Check(want) => put(out, CHECK, want),
             Self::Hashes(hashes) => put(out, HASHES, hashes),
             Self::Rekey => put(out, REKEY, &NoFields {}),
+            Self::Elsewhere { group, hash } => {
+                let (group, hash) = (*group, *hash);
+                put(out, ELSEWHERE, &ElsewhereFields { group, hash });
+            }
+            Self::Follow => put(out, FOLLOW, &NoFields {}),
+            Self::Have(runs) => put(out, HAVE, &HaveFields { runs: runs.clone() }),
+            Self::Progress(bytes) => put(out, PROGRESS, &BytesField { bytes: *bytes }),
             Self::Unknown(kind) => put(out, *kind, &NoFields {}),
         }
     }
@@ -240,7 +311,9 @@ impl Message {
             }
             LIST => cbor::decode(map).map(|f: EntryField| Self::List(f.entry)),
             PAGE => cbor::decode(map).map(Self::Page),
-            WANT => cbor::decode(map).map(Self::Want),
+            WANT => cbor::decode(map).map(|WantFields { first, count, ask }| {
+                Self::Want(Want { first, count }, Ask::of_code(ask))
+            }),
             GROUP => {
                 let fields: Result<GroupFields, _> = cbor::decode(map);
                 if let Ok(GroupFields { bytes, .. }) = fields
@@ -255,6 +328,11 @@ impl Message {
             CHECK => cbor::decode(map).map(Self::Check),
             HASHES => cbor::decode(map).map(Self::Hashes),
             REKEY => cbor::decode(map).map(|_: NoFields| Self::Rekey),
+            ELSEWHERE => cbor::decode(map)
+                .map(|ElsewhereFields { group, hash }| Self::Elsewhere { group, hash }),
+            FOLLOW => cbor::decode(map).map(|_: NoFields| Self::Follow),
+            HAVE => cbor::decode(map).map(|f: HaveFields| Self::Have(f.runs)),
+            PROGRESS => cbor::decode(map).map(|f: BytesField| Self::Progress(f.bytes)),
             other => cbor::check(map).map(|()| Self::Unknown(other)),
         };
         decoded.map_err(|error| BulkError::Cbor { message, error })
@@ -264,6 +342,33 @@ impl Message {
 fn put<T: Serialize>(out: &mut Vec<u8>, message: u8, fields: &T) {
     out.push(message);
     cbor::encode(fields, out);
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+impl Ask {
+    fn code(self) -> u8 {
+        match self {
+            Self::You => 0,
+            Self::Anybody => 1,
+            Self::YouAfterAll => 2,
+        }
+    }
+
+    /// A later version's way of asking is answered with the group.
+    fn of_code(code: u8) -> Self {
+        match code {
+            1 => Self::Anybody,
+            2 => Self::YouAfterAll,
+            _ => Self::You,
+        }
+    }
 }
 
 impl RefusedWhy {
@@ -284,26 +389,12 @@ impl RefusedWhy {
     }
 }
 
-/// Reads entries and stops at the limit, so that a list is never built before it is judged.
 fn bounded_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
-    struct Entries;
-    impl<'de> Visitor<'de> for Entries {
-        type Value = Vec<Entry>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "at most {PAGE_ENTRIES_MAX} entries")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut entries = Vec::new();
-            while let Some(entry) = seq.next_element()? {
-                if entries.len() >= PAGE_ENTRIES_MAX {
-                    return Err(serde::de::Error::custom("too many entries"));
-                }
-                entries.push(entry);
-            }
-            Ok(entries)
-        }
-    }
-    deserializer.deserialize_seq(Entries)
+    cbor::bounded(deserializer, PAGE_ENTRIES_MAX)
+}
+
+fn bounded_runs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Want>, D::Error> {
+    cbor::bounded(deserializer, RUNS_MAX)
 }
 
 #[cfg(test)]
@@ -327,6 +418,13 @@ mod tests {
     fn page(entries: usize) -> Message {
         let entries = vec![entry(); entries];
         Message::Page(Page { first: 3, entries })
+    }
+
+    fn run() -> Want {
+        Want {
+            first: u64::MAX,
+            count: u32::MAX,
+        }
     }
 
     fn encoded(message: &Message) -> Vec<u8> {
@@ -362,10 +460,9 @@ mod tests {
             Message::List(u32::MAX),
             page(0),
             page(PAGE_ENTRIES_MAX),
-            Message::Want(Want {
-                first: u64::MAX,
-                count: 1,
-            }),
+            Message::Want(run(), Ask::You),
+            Message::Want(run(), Ask::Anybody),
+            Message::Want(run(), Ask::YouAfterAll),
             Message::Group {
                 group: 1,
                 bytes: 1 << 20,
@@ -378,6 +475,14 @@ mod tests {
                 hashes: vec![9; 64],
             }),
             Message::Rekey,
+            Message::Elsewhere {
+                group: 1,
+                hash: [9; CHAIN_BYTES],
+            },
+            Message::Follow,
+            Message::Have(Vec::new()),
+            Message::Have(vec![run(); RUNS_MAX]),
+            Message::Progress(7),
             Message::Unknown(99),
         ];
         for message in messages {
@@ -396,6 +501,10 @@ mod tests {
         let page = Message::decode(&encoded(&page(PAGE_ENTRIES_MAX + 1)));
         assert!(matches!(page, Err(BulkError::Cbor { message: PAGE, .. })));
         assert_eq!(Message::decode(&[]), Err(BulkError::Empty));
+        let have = encoded(&Message::Have(vec![run(); RUNS_MAX + 1]));
+        let have = Message::decode(&have);
+        assert!(matches!(have, Err(BulkError::Cbor { message: HAVE, .. })));
+        assert!(encoded(&Message::Have(vec![run(); RUNS_MAX])).len() < 32 * 1024);
     }
 
     proptest! {

@@ -408,6 +408,7 @@ impl Engine {
             record.request_messages = 0;
         })?;
         self.drop_call(peer, now);
+        self.part_with(&peer);
         if let Some(session) = self.directory.take_session(&peer) {
             self.close(session.conn);
         }

@@ -300,6 +300,7 @@ impl Engine {
         self.tend_call(peer, now);
         self.pump(peer, now);
         self.settle_transfers(peer, now);
+        self.tend_circles(peer, now);
         self.tell_presence(peer, now);
         self.schedule(peer, now);
     }
@@ -338,10 +339,18 @@ impl Engine {
 
     /// The faster suite of those that both have hardware for.
     fn suite_for(&self, peer: &PeerId) -> Suite {
+        self.suite_of(self.has_fast_aes(peer))
+    }
+
+    fn has_fast_aes(&self, peer: &PeerId) -> bool {
         let aes = |entry: &Entry| {
             entry.record.fast_aes || entry.sighting.as_ref().is_some_and(|s| s.fast_aes)
         };
-        if self.config.fast_aes && self.directory.get(peer).is_some_and(aes) {
+        self.directory.get(peer).is_some_and(aes)
+    }
+
+    fn suite_of(&self, fast_aes: bool) -> Suite {
+        if self.config.fast_aes && fast_aes {
             Suite::AesGcm
         } else {
             Suite::ChaChaPoly

@@ -223,6 +223,7 @@ impl Engine {
             Frame::Read(seq) => self.handle_read(peer, seq),
             Frame::Typing(on) => self.handle_typing(peer, on, now),
             Frame::Transfer(signal) => self.handle_signal(peer, signal, now),
+            Frame::Introduction(introduction) => self.handle_introduction(peer, introduction),
             Frame::Bye(bye) => self.handle_bye(peer, bye, now),
             Frame::Hold(_) => {
                 if let Some(session) = self.session_mut(&peer) {

@@ -1,7 +1,7 @@
 //! Frames and the messages in them.
 
-use crate::hold;
 use crate::reference::{self, Fields, Item, bytes, text, unsigned};
+use crate::{files, hold};
 use hallway_model::{
     Body, CallEnd, CallId, CallOutcome, CallRecord, ConversationId, Delivery, Message, MessageId,
     Name, PeerId, Reaction, Status, TextError, WallTime,
@@ -13,10 +13,10 @@ use hallway_proto::frame::{
 };
 use serde_json::{Value, json};
 
-const AUTHOR: PeerId = PeerId([1; 32]);
-const ID: MessageId = MessageId([0xa5; 16]);
+pub(crate) const AUTHOR: PeerId = PeerId([1; 32]);
+pub(crate) const ID: MessageId = MessageId([0xa5; 16]);
 const CALL: CallId = CallId(ID.0);
-const TARGET: MessageId = MessageId([0x5a; 16]);
+pub(crate) const TARGET: MessageId = MessageId([0x5a; 16]);
 const AT: u64 = 1_750_000_000_123;
 const MESSAGE: u8 = 2;
 
@@ -382,7 +382,8 @@ fn read(bytes: &[u8]) -> Result<Read, FrameError> {
 
 #[test]
 fn frames_and_messages() {
-    let frames: Vec<Value> = frames()
+    let frames: Vec<Value> = [frames(), files::frames()]
+        .concat()
         .into_iter()
         .map(|(name, kind, fields, frame)| {
             let bytes = reference::frame(kind, &fields);
@@ -396,7 +397,8 @@ fn frames_and_messages() {
             })
         })
         .collect();
-    let messages: Vec<Value> = bodies()
+    let messages: Vec<Value> = [bodies(), files::bodies()]
+        .concat()
         .into_iter()
         .map(|(name, kind, fields, body)| {
             let body_bytes = reference::map(&fields);

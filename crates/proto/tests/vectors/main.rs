@@ -2,6 +2,7 @@
 //! and decoded here must be what the files say. `HALLWAY_WRITE_VECTORS=1` writes the files anew.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod files;
 mod frames;
 mod ids;
 mod reference;

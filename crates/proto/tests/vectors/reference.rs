@@ -10,6 +10,7 @@ pub(crate) enum Item {
     Bytes(Vec<u8>),
     Text(String),
     Array(Vec<Item>),
+    Map(Fields),
     Bool(bool),
 }
 
@@ -52,6 +53,7 @@ fn cbor(item: &Item) -> Vec<u8> {
             let inside: Vec<u8> = items.iter().flat_map(cbor).collect();
             [head(4, items.len()), inside].concat()
         }
+        Item::Map(fields) => map(fields),
         Item::Bool(value) => vec![0xf4 + u8::from(*value)],
     }
 }
@@ -87,6 +89,7 @@ fn json_item(item: &Item) -> Value {
         Item::Bytes(value) => json!(hex::encode(value)),
         Item::Text(value) => json!(value),
         Item::Array(items) => items.iter().map(json_item).collect(),
+        Item::Map(fields) => json(fields),
         Item::Bool(value) => json!(value),
     }
 }

@@ -204,12 +204,14 @@ impl Engine {
             .collect();
         for id in gone {
             self.stop_transfer(id);
+            self.meet(id, Vec::new());
             if let Some(live) = self.transfers.all.remove(&id).filter(Live::is_incoming) {
                 self.outputs.push_back(Output::Files(live.discard()));
             }
         }
         self.transfers.open.remove(peer);
         self.transfers.turns.forget(peer);
+        self.part_with(peer);
     }
 }
 

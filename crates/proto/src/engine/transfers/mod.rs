@@ -1,13 +1,15 @@
 //! Transfers of files: what people and peers say about them, and when the shell is to move bytes.
 
+mod circles;
 mod commands;
 mod signals;
 mod turns;
 
 use super::Engine;
+use crate::bulk::SHARED_BYTES_MIN;
 use crate::io::Output;
 use crate::limits::{TRANSFER_CHANGES_MAX, TRANSFER_RETRY_FIRST, TRANSFER_RETRY_LONGEST};
-use crate::transfer::{Fetch, Meter, Order, Reach, Report, Says, Serve};
+use crate::transfer::{Fetch, Introduced, Meter, Order, Other, Reach, Report, Says, Serve};
 use hallway_model::{
     EventKind, Instant, Now, PROGRESS_PER_SECOND, PeerId, Problem, Refusal, Transfer,
     TransferFailure, TransferId, TransferPhase, TransferState, TransferView,
@@ -26,6 +28,7 @@ pub(in crate::engine) struct Transfers {
     /// On their way to disk with the message that offers.
     offered: BTreeMap<TransferId, Transfer>,
     turns: Turns,
+    circles: circles::Circles,
     /// In the order in which they were offered.
     last_order: u64,
 }
@@ -43,6 +46,10 @@ struct Live {
     full: bool,
     /// We could not connect to the sender in this session: it is to connect to us.
     unreachable: bool,
+    /// Ours: whom the receiver has heard of.
+    told: Vec<Other>,
+    /// Theirs: whom we have heard of.
+    introduced: Vec<Introduced>,
     resumed_at: Option<u64>,
     changed: u32,
     meter: Meter,
@@ -64,6 +71,8 @@ impl Live {
             failures: 0,
             full: false,
             unreachable: false,
+            told: Vec::new(),
+            introduced: Vec::new(),
             resumed_at: None,
             changed: 0,
             meter: Meter::default(),
@@ -74,6 +83,11 @@ impl Live {
 
     fn is_incoming(&self) -> bool {
         self.record.id.author == self.record.peer
+    }
+
+    /// Its receivers are of use to each other.
+    fn is_large(&self) -> bool {
+        self.record.offer.bytes >= SHARED_BYTES_MIN
     }
 
     /// The order to remove what was put aside for it.
@@ -187,7 +201,11 @@ impl Transfers {
         }
         self.turns.handle_change(peer);
         self.last_order += 1;
-        self.all.insert(id, Live::new(record, self.last_order));
+        let live = Live::new(record, self.last_order);
+        if !live.is_incoming() && live.is_large() && !live.record.phase.is_over() {
+            self.circles.insert(live.record.offer.content, id);
+        }
+        self.all.insert(id, live);
     }
 
     fn open_with(&self, peer: &PeerId) -> Vec<TransferId> {

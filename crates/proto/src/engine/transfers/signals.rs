@@ -65,6 +65,7 @@ impl Engine {
     /// Says again how everything open stands; for a new session.
     pub(in crate::engine) fn present_transfers(&mut self, peer: PeerId, now: Now) {
         self.transfers.turns.handle_change(peer);
+        self.forget_told(&peer);
         for id in self.transfers.open_with(&peer) {
             if let Some(live) = self.transfers.all.get_mut(&id) {
                 live.retry_at = None;
