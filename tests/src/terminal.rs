@@ -14,7 +14,10 @@ use tempfile::TempDir;
 /// The Debian package.
 const PACKAGE: &str = "tmux";
 /// Its socket is looked for again after this time; nothing tells when it is there.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const START_LOOK: Duration = Duration::from_millis(20);
+/// [`Terminal::until`] looks again after this time even when nothing was written: the end of a
+/// program, for instance, is not.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What tests at terminals need besides a network.
 pub fn installed() -> Result<(), LabError> {
@@ -69,7 +72,7 @@ impl Terminal {
         let end = Instant::now() + PATIENCE;
         while !socket.exists() {
             assert!(Instant::now() < end, "tmux does not start");
-            thread::sleep(LOOK_AGAIN);
+            thread::sleep(START_LOOK);
         }
         let (width, height) = (size.0.to_string(), size.1.to_string());
         let mut begin = Command::new("tmux");
@@ -140,8 +143,9 @@ impl Terminal {
                 return found;
             }
             let left = end.saturating_duration_since(Instant::now());
-            let changed = self.changes.recv_timeout(left);
-            assert!(changed.is_ok(), "waited in vain: {what}\n{screen}");
+            assert!(!left.is_zero(), "waited in vain: {what}\n{screen}");
+            // Either way there is something to look at again.
+            let _ = self.changes.recv_timeout(left.min(LOOK_AGAIN));
             // One look is enough for all that has changed meanwhile.
             while self.changes.try_recv().is_ok() {}
         }

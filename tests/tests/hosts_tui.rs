@@ -159,7 +159,6 @@ fn the_shell_gets_its_terminal_back() {
                 "{how}: {mode}"
             );
         }
-        assert_eq!(terminal.value("#{cursor_flag}"), "1", "{how}");
     }
     // Where nobody can see it, it says so.
     let said = ann.refused(&["tui"], 1);
