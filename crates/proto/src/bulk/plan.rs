@@ -105,6 +105,7 @@ mod tests {
     use super::super::{Entry, GROUP_BYTES, Kind};
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn manifest(groups: u64, last: u64) -> Manifest {
         let mut manifest = Manifest::default();
@@ -166,6 +167,48 @@ mod tests {
                 }
             }
             prop_assert!(plan.is_complete());
+        }
+
+        #[test]
+        fn it_knows_what_a_list_of_groups_knows(
+            groups in 1..200u64,
+            steps in prop::collection::vec((0..4u8, 0..210u64, 1..70u32), 0..200),
+        ) {
+            let manifest = manifest(groups, 1);
+            let mut plan = Plan::new(&manifest);
+            let (mut there, mut claimed) = (BTreeSet::new(), BTreeSet::new());
+            for (step, group, count) in steps {
+                match step {
+                    0 => {
+                        let new = group < groups && there.insert(group);
+                        claimed.remove(&group);
+                        prop_assert_eq!(plan.handle_have(group, &manifest), new);
+                    }
+                    1 => {
+                        there.remove(&group);
+                        plan.handle_lost(group, &manifest);
+                    }
+                    2 => {
+                        let wanted = |group: &u64| !there.contains(group) && !claimed.contains(group);
+                        let first = (0..groups).find(wanted);
+                        let run = first.map(|first| (first..groups).take_while(wanted));
+                        let run: Vec<u64> = run.into_iter().flatten().take(count as usize).collect();
+                        let want = plan.claim(count, u64::MAX, &manifest);
+                        let asked = want.map(|want| (want.first, u64::from(want.count)));
+                        prop_assert_eq!(asked, run.first().map(|first| (*first, run.len() as u64)));
+                        claimed.extend(run);
+                    }
+                    _ => {
+                        let range = group.min(groups)..(group + u64::from(count)).min(groups);
+                        claimed.retain(|group| !range.contains(group));
+                        plan.unclaim(range);
+                    }
+                }
+                prop_assert_eq!(plan.is_complete(), there.len() as u64 == groups);
+                let bytes = there.iter().filter_map(|group| manifest.piece(*group));
+                prop_assert_eq!(plan.bytes(), bytes.map(|piece| u64::from(piece.bytes)).sum::<u64>());
+                prop_assert!((0..=groups).all(|group| plan.has(group) == there.contains(&group)));
+            }
         }
     }
 }

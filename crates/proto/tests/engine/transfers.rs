@@ -6,7 +6,7 @@ use hallway_model::{
     TransferId, TransferPhase, TransferState, TransferView,
 };
 use hallway_proto::frame::Frame;
-use hallway_proto::io::Input;
+use hallway_proto::io::{CommandId, Input};
 use hallway_proto::limits::TRANSFER_CHANGES_MAX;
 use hallway_proto::transfer::{Address, Introduction, Order, Other, Report, Says, Signal};
 
@@ -438,6 +438,21 @@ fn an_offer_that_is_deleted_is_taken_back() {
         let kept = party.nodes[ANN].transfers.iter().find(|t| t.id == done);
         assert_eq!(kept.unwrap().phase, TransferPhase::Done);
     }
+}
+
+#[test]
+fn what_is_asked_while_a_peer_is_being_forgotten_is_answered() {
+    let mut party = Party::of_friends(2);
+    let id = offered(&mut party, 101);
+    let forget = Input::Command(CommandId(u64::MAX), Command::Forget(party.id(ANN)));
+    let now = party.now;
+    party.nodes[BO].engine.handle(forget, now);
+    let declined = act(&mut party, BO, id, TransferAct::Decline);
+    assert_eq!(declined, Err(Problem::NoSuchTransfer));
+    let Ok(Answer::Transfers(left)) = party.ask(BO, Command::Transfers) else {
+        panic!("transfers are listed");
+    };
+    assert_eq!(left, []);
 }
 
 #[test]

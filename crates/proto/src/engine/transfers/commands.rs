@@ -86,9 +86,14 @@ impl Engine {
         now: Now,
     ) -> Result<(), Refusal> {
         let id = self.transfers.pick(prefix)?;
+        let gone = || Refusal::new(Problem::NoSuchTransfer, "it is just gone");
         let Some(live) = self.transfers.all.get_mut(&id) else {
-            return Err(Refusal::new(Problem::NoSuchTransfer, "it is just gone"));
+            return Err(gone());
         };
+        let entry = self.directory.get(&live.record.peer);
+        if entry.is_some_and(|entry| entry.forgetting) {
+            return Err(gone());
+        }
         let incoming = live.is_incoming();
         let record = &mut live.record;
         match (act, record.phase) {
@@ -131,6 +136,11 @@ impl Engine {
             return;
         };
         live.unsaved_until = None;
+        // All that was with them goes, and this must not come back after it.
+        let entry = self.directory.get(&live.record.peer);
+        if entry.is_some_and(|entry| entry.forgetting) {
+            return;
+        }
         self.transfers.turns.handle_change(live.record.peer);
         let over = live.record.phase.is_over();
         let write = Write::Transfer(Box::new(live.record.clone()));
