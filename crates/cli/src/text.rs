@@ -140,7 +140,8 @@ Examples:
   hallway files pause 5d0c
   hallway files limit 500MB          take what contacts send up to this size unasked
 
-They go to the usual folder, or to the one that `downloads` names in config.toml in the home.";
+They go to the usual folder, or to the one that `downloads` names in config.toml in the home;
+`files_kb_per_second` there holds back all that leaves.";
     pub(crate) const FILES_ACCEPT: &str = "Take what is offered";
     pub(crate) const FILES_DECLINE: &str = "Do not take what is offered";
     pub(crate) const FILES_PAUSE: &str = "Hold a transfer for now";
