@@ -213,14 +213,16 @@ pub(super) fn pass_on(link: &mut Link, held: &Held) -> Result<(), LinkError> {
             Err(error) if is_gone(&error) => return Ok(()),
             asked => asked?,
         };
-        match asked {
-            Message::Follow => link.send(&Message::Have(news(held, &mut told)))?,
-            Message::Want(Want { first, count }, _) if count <= WANT_GROUPS_MAX => {
-                for group in (first..).take(count as usize) {
-                    send(link, held, group, &mut buffer, &mut open)?;
-                }
+        if asked == Message::Follow {
+            link.send(&Message::Have(news(held, &mut told)))?;
+        } else if let Message::Want(Want { first, count }, _) = asked
+            && count <= WANT_GROUPS_MAX
+        {
+            for group in (first..).take(count as usize) {
+                send(link, held, group, &mut buffer, &mut open)?;
             }
-            _ => return Err(LinkError::Unexpected("what makes no sense here")),
+        } else {
+            return Err(LinkError::Unexpected("what makes no sense here"));
         }
     }
 }
