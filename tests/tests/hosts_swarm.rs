@@ -27,7 +27,6 @@ fn eight_receivers_cost_the_sender_little_more_than_one() {
         crowd.until_done(to, id);
     }
     let copies = (crowd.lan.payload_sent(0) - before) as f64 / bytes as f64;
-    println!("8 receivers cost their sender {copies:.2} copies");
     assert!((1.0..=2.5).contains(&copies), "{copies}");
 }
 
