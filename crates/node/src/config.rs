@@ -8,8 +8,7 @@
 //! mdns = true              # announce, and look for others
 //! read_receipts = true     # tell others what was read
 //! downloads = "/home/ann/Downloads"   # where files go; the default is this folder
-//! accept_files_mb = 100    # files of contacts up to so many megabytes are taken unasked; 0: none;
-//!                          # until another is chosen with `hallway files limit`
+//! accept_files_mb = 100    # taken unasked of contacts, until `hallway files limit`; 0: nothing
 //! files_kb_per_second = 5000   # files leave no faster, all together; without it as fast as they can
 //! aes = true               # use AES where both sides compute it in hardware
 //! input = "Blue Yeti"      # the microphone of calls, until another is chosen; or "default"

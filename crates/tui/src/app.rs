@@ -408,13 +408,14 @@ impl App {
         let Some(peer) = self.selected.and_then(|peer| self.peers.get_mut(&peer)) else {
             return;
         };
-        let Some(talk) = self.talks.get(&peer.id) else {
+        let Some(talk) = self.talks.get_mut(&peer.id) else {
             return;
         };
         let seq = talk.last_seq_of(&peer.id);
         let at_end = talk.has_newest && talk.place == Place::Latest;
-        if at_end && peer.unread > 0 && !peer.request && seq > 0 {
-            peer.unread = 0;
+        talk.untold |= at_end && peer.request;
+        if at_end && !peer.request && (peer.unread > 0 || talk.untold) && seq > 0 {
+            (peer.unread, talk.untold) = (0, false);
             self.effects.push(Effect::Ask(Request::Seen(peer.id, seq)));
         }
     }

@@ -96,6 +96,8 @@ pub(crate) struct Talk {
     pub(crate) sending: Vec<Sending>,
     /// The first message that was new when the conversation was opened.
     pub(crate) new_from: Option<Key>,
+    /// It was seen while they were a stranger, whom nothing is told.
+    pub(crate) untold: bool,
 }
 
 impl Talk {

@@ -4,6 +4,7 @@
 mod calls;
 mod in_calls;
 mod party;
+mod to_many;
 mod transfers;
 
 use hallway_model::{Name, Now, Snapshot, WallTime};
