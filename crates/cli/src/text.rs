@@ -1,8 +1,7 @@
 //! Every word a person reads, in one place, so that another language is another such file.
 
 use hallway_model::{
-    CallDirection, CallOutcome, CallQuality, CallRecord, CallState, CallView, Delivery, Outcome,
-    Presence, Status,
+    CallDirection, CallQuality, CallState, CallView, Delivery, Outcome, Presence, Status,
 };
 use std::fmt::Display;
 use std::path::Path;
@@ -11,6 +10,7 @@ use std::time::Duration;
 mod files;
 
 pub(crate) use files::*;
+pub(crate) use hallway_tui::call_record;
 pub(crate) use hallway_tui::format::{bytes, percent, talked};
 
 /// What `--help` says.
@@ -341,24 +341,6 @@ pub(crate) fn delivery(state: Delivery) -> &'static str {
         Delivery::Sent => "sent",
         Delivery::Delivered => "delivered",
         Delivery::Read => "read",
-    }
-}
-
-/// A call in the log. The other side's is told from where the reader sits.
-pub(crate) fn call_record(call: &CallRecord, own: bool) -> String {
-    match (call.outcome, own) {
-        (CallOutcome::Answered, _) => format!("Call, {}", talked(call.duration_ms)),
-        (CallOutcome::Interrupted, _) => {
-            format!("Call, cut off after {}", talked(call.duration_ms))
-        }
-        (CallOutcome::Missed | CallOutcome::Busy | CallOutcome::Cancelled, false) => {
-            "Missed call".into()
-        }
-        (CallOutcome::Missed, true) => "Call, not answered".into(),
-        (CallOutcome::Busy, true) => "Call, they were busy".into(),
-        (CallOutcome::Cancelled, true) => "Call, given up".into(),
-        (CallOutcome::Declined, _) => "Call, declined".into(),
-        (CallOutcome::Failed, _) => "Call, failed".into(),
     }
 }
 

@@ -37,4 +37,4 @@ pub use run::{Options, TuiError, run};
 pub use talk::Part;
 pub use theme::Theme;
 pub use view::view;
-pub use words::Language;
+pub use words::{Language, call_record};

@@ -204,20 +204,7 @@ static ENGLISH: Words = Words {
     impostor_hint: "/verify compares the safety number; /keep-name: this one is the right one.",
     replying: |name| format!("Reply to {name}"),
     editing: "Edit your message",
-    call_record: |call, own| match (call.outcome, own) {
-        (CallOutcome::Answered, _) => format!("Call, {}", talked(call.duration_ms)),
-        (CallOutcome::Interrupted, _) => {
-            format!("Call, cut off after {}", talked(call.duration_ms))
-        }
-        (CallOutcome::Missed | CallOutcome::Busy | CallOutcome::Cancelled, false) => {
-            "Missed call".into()
-        }
-        (CallOutcome::Missed, true) => "Call, not answered".into(),
-        (CallOutcome::Busy, true) => "Call, they were busy".into(),
-        (CallOutcome::Cancelled, true) => "Call, given up".into(),
-        (CallOutcome::Declined, _) => "Call, declined".into(),
-        (CallOutcome::Failed, _) => "Call, failed".into(),
-    },
+    call_record,
     calling: |name| format!("Calling {name}…"),
     ringing: |name| format!("It rings at {name}'s"),
     incoming: |name| format!("{name} is calling"),
@@ -642,6 +629,24 @@ static CHINESE: Words = Words {
     wrote: |name| format!("{name} 发来消息"),
     done: "完成",
 };
+
+/// A call in the log. The other side's is told from where the reader sits.
+pub fn call_record(call: &CallRecord, own: bool) -> String {
+    match (call.outcome, own) {
+        (CallOutcome::Answered, _) => format!("Call, {}", talked(call.duration_ms)),
+        (CallOutcome::Interrupted, _) => {
+            format!("Call, cut off after {}", talked(call.duration_ms))
+        }
+        (CallOutcome::Missed | CallOutcome::Busy | CallOutcome::Cancelled, false) => {
+            "Missed call".into()
+        }
+        (CallOutcome::Missed, true) => "Call, not answered".into(),
+        (CallOutcome::Busy, true) => "Call, they were busy".into(),
+        (CallOutcome::Cancelled, true) => "Call, given up".into(),
+        (CallOutcome::Declined, _) => "Call, declined".into(),
+        (CallOutcome::Failed, _) => "Call, failed".into(),
+    }
+}
 
 /// Those of nine remarks that hold.
 fn remarks(call: &CallView, all: &[&'static str; 9]) -> Vec<&'static str> {

@@ -113,7 +113,7 @@ impl World {
     fn fetch_more(&mut self, host: Host, id: TransferId, mut fetching: Fetching) {
         let key = (host, id);
         let shown = self.parcels.known.get(&key);
-        let over = shown.is_some_and(|view| is_over(view.state));
+        let over = shown.is_some_and(|view| view.state.is_over());
         assert!(!over, "{host:?} goes on with {id:?}: {shown:?}");
         if self.parcels.arrived.contains_key(&key) {
             return self.end_fetch(host, id, Report::Done("/in".into()));
@@ -193,7 +193,7 @@ impl World {
         let message = view.id.parse().expect("an id is an id");
         let id = TransferId { author, message };
         let before = self.parcels.known.insert((host, id), view.clone());
-        if let Some(before) = before.filter(|before| is_over(before.state)) {
+        if let Some(before) = before.filter(|before| before.state.is_over()) {
             assert_eq!(before.state, view.state, "{host:?}: {id:?} was over");
         }
         assert!(view.moved <= view.file.bytes, "{host:?}: {view:?}");
@@ -322,23 +322,6 @@ impl World {
 
 fn is_between(transfer: &Transfer, from: PeerId, to: PeerId) -> bool {
     transfer.id.author == from && transfer.peer == to
-}
-
-fn is_over(state: TransferState) -> bool {
-    match state {
-        TransferState::Done
-        | TransferState::Declined
-        | TransferState::CancelledByUs
-        | TransferState::CancelledByThem
-        | TransferState::Failed => true,
-        TransferState::Offered
-        | TransferState::Running
-        | TransferState::WaitingForTurn
-        | TransferState::WaitingForPeer
-        | TransferState::WaitingForRoom
-        | TransferState::PausedByUs
-        | TransferState::PausedByThem => false,
-    }
 }
 
 /// Why both sides do not see it alike. Each may have ended it by itself before it heard of the

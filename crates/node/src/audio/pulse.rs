@@ -1,6 +1,7 @@
 //! The sound devices of a PulseAudio server, or of PipeWire's in its place. A stream is a
-//! connection and a thread of its own, which waits for the server and moves blocks between it and
-//! a ring: nothing is asked of the server, copied twice or allocated for a block.
+//! connection and a thread of its own. What the microphone hears goes through a ring; for the
+//! speaker the voice thread writes to the server itself, as soon as the server asks: nothing is
+//! copied twice or allocated for a block.
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "the protocol has a hundred commands, of which a stream needs three"

@@ -9,7 +9,7 @@ use crate::arithmetic::Handshaker;
 use hallway_model::TransferFailure;
 use hallway_proto::bulk::{
     Ask, CHAIN_BYTES, CHECK_GROUPS_MAX, Manifest, Message, Open, Opened, Piece, Plan, RefusedWhy,
-    Revision, SHARED_BYTES_MIN, SHARED_GROUPS_MAX, SLOTS, Want, chain, runs,
+    Revision, SHARED_BYTES_MIN, SHARED_GROUPS_MAX, SLOTS, Want, runs,
 };
 use hallway_proto::transfer::{Fetch, Report};
 use std::collections::VecDeque;
@@ -559,7 +559,7 @@ impl Attempt<'_> {
         let piece = self.manifest.piece(group).ok_or(FetchError::Lied)?;
         let bytes = piece.bytes as usize;
         link.receive_bytes(buffer, bytes + CHAIN_BYTES)?;
-        let hash = self.hash(piece, &buffer[..bytes]);
+        let hash = self.manifest.hash_of(piece, &buffer[..bytes]);
         if hash[..] != buffer[bytes..bytes + CHAIN_BYTES] {
             return Err(LinkError::Unexpected("bytes with another hash").into());
         }
@@ -580,15 +580,10 @@ impl Attempt<'_> {
         let piece = self.manifest.piece(group).ok_or(FetchError::Lied)?;
         let zeros = &mut buffer[..piece.bytes as usize];
         zeros.fill(0);
-        let hash = self.hash(piece, zeros);
+        let hash = self.manifest.hash_of(piece, zeros);
         let file = self.file(piece, open).map_err(disk)?;
         staging::write_zeros(file, zeros, piece.offset).map_err(disk)?;
         self.note(group, &hash)
-    }
-
-    pub(super) fn hash(&self, piece: Piece, bytes: &[u8]) -> [u8; CHAIN_BYTES] {
-        let whole = self.manifest.entry(piece.entry);
-        chain(bytes, piece.offset, whole.map_or(0, |entry| entry.bytes))
     }
 
     /// The file that a piece belongs to, kept open for the next one.

@@ -306,7 +306,7 @@ impl Attempt<'_> {
         }
         let bytes = piece.bytes as usize;
         link.receive_bytes(buffer, bytes + CHAIN_BYTES)?;
-        if self.hash(piece, &buffer[..bytes]) != *expected {
+        if self.manifest.hash_of(piece, &buffer[..bytes]) != *expected {
             return Err(HelpError::Lied);
         }
         if !self.plan().has(group) {

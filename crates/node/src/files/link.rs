@@ -1,7 +1,8 @@
 //! One connection for files: blocking, with buffers that are used again and again.
 
+use super::give_way;
 use super::pace::Pace;
-use hallway_proto::bulk::{BulkError, CHAIN_BYTES, GROUP_BYTES, Message};
+use hallway_proto::bulk::{BulkError, CHAIN_BYTES, GROUP_BYTES, Message, Piece};
 use hallway_proto::handshake::{
     Established, RECORD_OVERHEAD, RECORD_PLAINTEXT_MAX, RecordError, Transport,
 };
@@ -122,6 +123,25 @@ impl Link {
         let sealed = self.seal(&plain);
         self.plain = plain;
         sealed
+    }
+
+    /// Sends the bytes of a group, and behind them their hash, for which the buffer has room.
+    pub(super) fn send_group(
+        &mut self,
+        group: u64,
+        piece: Piece,
+        hash: &[u8; CHAIN_BYTES],
+        buffer: &mut [u8],
+    ) -> Result<(), LinkError> {
+        let bytes = piece.bytes as usize;
+        buffer[bytes..bytes + CHAIN_BYTES].copy_from_slice(hash);
+        self.send(&Message::Group {
+            group,
+            bytes: piece.bytes,
+        })?;
+        self.send_bytes(&buffer[..bytes + CHAIN_BYTES])?;
+        give_way(bytes);
+        Ok(())
     }
 
     /// Seals bytes as records that hold nothing else.

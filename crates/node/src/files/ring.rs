@@ -2,11 +2,10 @@
 //! them.
 
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
-use super::{give_way, is_gone, lock};
+use super::{is_gone, lock};
 use hallway_model::{ContentId, PeerId};
 use hallway_proto::bulk::{
-    CHAIN_BYTES, Choice, Circle, GroupSet, Loss, Manifest, Message, Opened, Piece, RUNS_MAX, Want,
-    chain, runs,
+    Choice, Circle, GroupSet, Loss, Manifest, Message, Opened, Piece, RUNS_MAX, Want, runs,
 };
 use hallway_proto::transfer::Introduced;
 use std::fs::{self, File};
@@ -256,15 +255,6 @@ fn send(
             return link.send(&Message::Gone(group));
         }
     }
-    let whole = held.manifest.entry(piece.entry);
-    let whole = whole.map_or(0, |entry| entry.bytes);
-    let hash = chain(&buffer[..bytes], piece.offset, whole);
-    buffer[bytes..bytes + CHAIN_BYTES].copy_from_slice(&hash);
-    link.send(&Message::Group {
-        group,
-        bytes: piece.bytes,
-    })?;
-    link.send_bytes(&buffer[..bytes + CHAIN_BYTES])?;
-    give_way(bytes);
-    Ok(())
+    let hash = held.manifest.hash_of(piece, &buffer[..bytes]);
+    link.send_group(group, piece, &hash, buffer)
 }

@@ -3,11 +3,11 @@
 use super::link::{GROUP_BUFFER_BYTES, Link, LinkError};
 use super::lot::{Listed, Lot};
 use super::source::{self, Listing, Source};
-use super::{Reporter, give_way, is_gone};
+use super::{Reporter, is_gone};
 use hallway_model::{ContentId, PeerId, TransferFailure};
 use hallway_proto::bulk::{
-    Ask, CHAIN_BYTES, CHECK_GROUPS_MAX, Hashes, Manifest, Message, Open, Opened, PAGE_ENTRIES_MAX,
-    Page, Piece, RefusedWhy, Turn, Want, chain, is_zeros,
+    Ask, CHECK_GROUPS_MAX, Hashes, Manifest, Message, Open, Opened, PAGE_ENTRIES_MAX, Page, Piece,
+    RefusedWhy, Turn, Want, is_zeros,
 };
 use hallway_proto::transfer::{Report, Serve};
 use std::collections::VecDeque;
@@ -181,18 +181,12 @@ fn send_group(
     if is_zeros(&buffer[..bytes]) {
         link.send(&Message::Zeros(group))?;
     } else {
-        let hash = hash_of(listing, piece, &buffer[..bytes]);
+        let hash = listing.manifest.hash_of(piece, &buffer[..bytes]);
         listed.handle_hash(group, hash);
         if turn == Turn::Compute {
             return link.send(&Message::Elsewhere { group, hash });
         }
-        buffer[bytes..bytes + CHAIN_BYTES].copy_from_slice(&hash);
-        link.send(&Message::Group {
-            group,
-            bytes: piece.bytes,
-        })?;
-        link.send_bytes(&buffer[..bytes + CHAIN_BYTES])?;
-        give_way(bytes);
+        link.send_group(group, piece, &hash, buffer)?;
     }
     let moved = share
         .moved
@@ -216,7 +210,11 @@ fn send_hashes(
             link.send(&Message::Gone(group))?;
             return link.flush();
         };
-        hashes.extend(hash_of(listing, piece, &buffer[..piece.bytes as usize]));
+        hashes.extend(
+            listing
+                .manifest
+                .hash_of(piece, &buffer[..piece.bytes as usize]),
+        );
         if share.stopped.load(Ordering::Relaxed) {
             break;
         }
@@ -249,9 +247,4 @@ fn read_group(
             Err(LinkError::Source(error))
         }
     }
-}
-
-fn hash_of(listing: &Listing, piece: Piece, bytes: &[u8]) -> [u8; CHAIN_BYTES] {
-    let whole = listing.manifest.entry(piece.entry);
-    chain(bytes, piece.offset, whole.map_or(0, |entry| entry.bytes))
 }

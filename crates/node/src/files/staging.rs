@@ -17,7 +17,7 @@
 
 use hallway_model::TransferId;
 use hallway_proto::bulk::{
-    CHAIN_BYTES, Entry, Kind, Manifest, Piece, Plan, Revision, chain, fold, numbered, safe_name,
+    CHAIN_BYTES, Entry, Kind, Manifest, Piece, Plan, Revision, fold, numbered, safe_name,
 };
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags, XattrFlags};
 use std::collections::{HashMap, HashSet};
@@ -577,10 +577,9 @@ fn is_intact(
     buffer: &mut Vec<u8>,
 ) -> bool {
     buffer.resize(piece.bytes as usize, 0);
-    let whole = manifest.entry(piece.entry).map_or(0, |entry| entry.bytes);
     // What cannot be read is written anew, too.
     let read = file.read_exact_at(buffer, piece.offset);
-    read.is_ok() && chain(buffer, piece.offset, whole) == *hash
+    read.is_ok() && manifest.hash_of(piece, buffer) == *hash
 }
 
 /// Names for all entries, none twice in a folder, not even where case does not count.
@@ -716,8 +715,7 @@ mod tests {
         let bytes = vec![filling; usize::try_from(piece.bytes).unwrap()];
         let file = staging.open_file(manifest, piece.entry).unwrap();
         file.write_all_at(&bytes, piece.offset).unwrap();
-        let whole = manifest.entry(piece.entry).unwrap().bytes;
-        let hash = chain(&bytes, piece.offset, whole);
+        let hash = manifest.hash_of(piece, &bytes);
         staging.record(group, &hash).unwrap();
     }
 

@@ -4,7 +4,7 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
-use super::{GROUP_BYTES, Revision};
+use super::{CHAIN_BYTES, GROUP_BYTES, Revision, chain};
 use crate::cbor;
 use serde::{Deserialize, Serialize};
 
@@ -237,6 +237,12 @@ impl Manifest {
             offset,
             bytes: u32::try_from(bytes).ok()?,
         })
+    }
+
+    /// The hash of the bytes of a group.
+    pub fn hash_of(&self, piece: Piece, bytes: &[u8]) -> [u8; CHAIN_BYTES] {
+        let whole = self.entry(piece.entry).map_or(0, |entry| entry.bytes);
+        chain(bytes, piece.offset, whole)
     }
 
     /// The groups of an entry.
