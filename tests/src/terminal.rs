@@ -2,6 +2,7 @@
 
 use crate::host::PATIENCE;
 use crate::lab::{LabError, Namespace, Process, mortal};
+use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ macro_rules! terminal_tests {
 /// See the module. Its programs end with it.
 #[derive(Debug)]
 pub struct Terminal {
-    _server: Process,
+    server: Process,
     _watcher: Process,
     socket: PathBuf,
     /// A line for whatever happens on the screen.
@@ -90,7 +91,7 @@ impl Terminal {
         assert!(begun.status.success(), "tmux: {said}");
         let (watcher, changes) = watch(namespace, &socket);
         Self {
-            _server: server,
+            server,
             _watcher: watcher,
             socket,
             changes,
@@ -113,6 +114,11 @@ impl Terminal {
     /// Types a text.
     pub fn type_in(&self, text: &str) {
         self.tmux(&["send-keys", "-l", "--", text]);
+    }
+
+    /// Asks the program to end (SIGTERM).
+    pub fn terminate(&self) {
+        signal(&self.value("#{pane_pid}"), Signal::TERM);
     }
 
     /// Gives the terminal another size.
@@ -151,6 +157,17 @@ impl Terminal {
         }
     }
 
+    /// Waits for the end of the program, and returns its exit code or the signal that ended it.
+    #[track_caller]
+    pub fn until_ended(&self) -> String {
+        self.until("its end", |_| {
+            // tmux 3.3 does not always hear that a program has ended, and leaves a zombie.
+            signal(&self.server.pid().to_string(), Signal::CHILD);
+            let how = self.value("#{pane_dead_status}#{pane_dead_signal}");
+            (!how.is_empty()).then_some(how)
+        })
+    }
+
     /// Waits until this text is on the screen, and returns all of it.
     #[track_caller]
     pub fn until_shows(&self, text: &str) -> String {
@@ -158,6 +175,13 @@ impl Terminal {
             screen.contains(text).then(|| screen.to_owned())
         })
     }
+}
+
+#[track_caller]
+fn signal(pid: &str, signal: Signal) {
+    let pid = pid.parse().ok().and_then(Pid::from_raw);
+    let pid = pid.expect("there is a process");
+    kill_process(pid, signal).expect("it runs");
 }
 
 /// Listens to all that is written to the terminal.

@@ -5,7 +5,7 @@
     reason = "tests fail by panicking, and these are not functions marked #[test]"
 )]
 
-use hallway_tests::host::Host;
+use hallway_tests::host::{Host, Plan};
 use hallway_tests::lab::Lan;
 use hallway_tests::terminal_tests;
 use std::fs;
@@ -15,6 +15,8 @@ terminal_tests![
     a_restart_of_the_node_loses_nothing_that_was_written,
     a_file_goes_from_terminal_to_terminal,
     the_shell_gets_its_terminal_back,
+    asked_to_end_it_gives_the_terminal_back,
+    alone_it_starts_and_shows_itself,
 ];
 
 const USUAL: (u16, u16) = (80, 24);
@@ -143,13 +145,45 @@ fn the_shell_gets_its_terminal_back() {
     terminal.until_shows("Nobody is here yet");
     assert_eq!(terminal.value("#{alternate_on}"), "1");
     terminal.press(&["C-c"]);
-    terminal.until("its end", |_| {
-        (terminal.value("#{pane_dead_status}") == "0").then_some(())
-    });
+    assert_eq!(terminal.until_ended(), "0");
     for mode in ["alternate_on", "mouse_any_flag", "keypad_cursor_flag"] {
         assert_eq!(terminal.value(&format!("#{{{mode}}}")), "0", "{mode}");
     }
     // Where nobody can see it, it says so.
     let said = ann.refused(&["tui"], 1);
     assert!(said.contains("needs a terminal"), "{said}");
+}
+
+fn asked_to_end_it_gives_the_terminal_back() {
+    let lan = Lan::of(1);
+    let ann = Host::start(&lan, 0, "Ann");
+    let terminal = ann.terminal(&["tui", "--language", "en"], USUAL);
+    terminal.until_shows("Nobody is here yet");
+    terminal.terminate();
+    assert_eq!(terminal.until_ended(), "0");
+    assert_eq!(terminal.value("#{alternate_on}"), "0");
+}
+
+fn alone_it_starts_and_shows_itself() {
+    let lan = Lan::of(1);
+    let ann = Plan::new("Ann").prepare(&lan, 0);
+    let terminal = ann.terminal(&[], USUAL);
+    terminal.until_shows("F1");
+    let node = Background(&ann);
+    terminal.press(&["C-c"]);
+    terminal.until_shows("`hallway stop` ends it");
+    assert_eq!(terminal.until_ended(), "0");
+    // It goes on without a terminal.
+    ann.one(&["status", "--json"]);
+    drop(node);
+    ann.refused(&["status"], 3);
+}
+
+/// A node that was started in the background.
+struct Background<'a>(&'a Host);
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        self.0.cli_raw(&["stop"]);
+    }
 }

@@ -17,7 +17,6 @@ use std::time::Duration;
     about = help::ABOUT,
     long_about = help::LONG_ABOUT,
     after_help = help::AFTER,
-    arg_required_else_help = true,
     max_term_width = 100
 )]
 pub(crate) struct CommandLine {
@@ -34,7 +33,7 @@ pub(crate) struct CommandLine {
     #[arg(long, global = true, help = help::JSON, help_heading = help::EVERYWHERE)]
     pub(crate) json: bool,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -276,9 +275,12 @@ pub(crate) struct UpArgs {
     pub(crate) key_store: Option<KeyStoreArg>,
     #[arg(long, value_name = "FILE", help = help::PASSPHRASE_FILE)]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Leave the terminal once the node runs: how `hallway` alone starts it.
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct TuiArgs {
     #[arg(long, help = help::TUI_NO_MOUSE)]
     pub(crate) no_mouse: bool,

@@ -8,10 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 mod files;
+mod start;
 
 pub(crate) use files::*;
 pub(crate) use hallway_tui::call_record;
 pub(crate) use hallway_tui::format::{bytes, percent, talked};
+pub(crate) use start::*;
 
 /// What `--help` says.
 pub(crate) mod help {
@@ -19,8 +21,10 @@ pub(crate) mod help {
     pub(crate) const LONG_ABOUT: &str = "\
 Talk to the people on your network, without a server.
 
-`hallway up` runs your node; all other commands speak with it. A peer is named by a name, a \
-tag (four characters), an id, or name~tag where two have one name.";
+`hallway` alone starts your node in the background if it does not run yet, and opens its page, or \
+the terminal app where there is no desktop. `hallway up` runs the node in the foreground; all other \
+commands speak with it. A peer is named by a name, a tag (four characters), an id, or name~tag \
+where two have one name.";
     pub(crate) const AFTER: &str = "\
 Exit codes:
   0  done
@@ -32,6 +36,7 @@ Exit codes:
   6  timed out
 
 Examples:
+  hallway                            start, and open the page
   hallway up --name Ann              run your node, and be seen as Ann
   hallway peers                      who is here
   hallway send Bo 'Lunch at noon?'   write to Bo
@@ -443,14 +448,7 @@ pub(crate) const STOPPED: &str = "The node has stopped";
 pub(crate) const DO_THEY_MATCH: &str = "Is it the same number on both sides? [y/N] ";
 pub(crate) const NOT_VERIFIED: &str = "Not verified. If the numbers differ, somebody is between \
                                        you: do not trust this peer";
-pub(crate) const NO_BROWSER: &str = "There is no desktop here to open the page on; on this \
-                                     computer, this address shows it once within a minute:";
-
 pub(crate) const YES: [&str; 2] = ["y", "yes"];
-
-pub(crate) fn browser_failed(program: &std::ffi::OsStr) -> String {
-    format!("cannot start {}", program.display())
-}
 
 pub(crate) fn unread(count: u64) -> String {
     format!("{count} new")

@@ -12,6 +12,7 @@ mod open;
 mod passphrase;
 mod peers;
 mod send;
+mod start;
 mod trust;
 mod tui;
 mod up;
@@ -41,7 +42,10 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         out,
         home: line.home,
     };
-    match line.command {
+    let Some(command) = line.command else {
+        return start::start(&cx).await;
+    };
+    match command {
         Command::Up(args) => up::up(&cx, args).await,
         Command::Open { print } => open::open(&cx, print).await,
         Command::Tui(args) => tui::tui(&cx, &args).await,

@@ -3,11 +3,13 @@
 use super::Context;
 use crate::failure::Result;
 use crate::text;
-use anyhow::Context as _;
-use hallway_api::OpenView;
+use serde_json::json;
 use std::env;
+use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// Browsers that open a page without tabs and address bar, and keep what it stores apart.
 const WITH_APP_WINDOWS: [&str; 7] = [
@@ -20,45 +22,117 @@ const WITH_APP_WINDOWS: [&str; 7] = [
     "brave-browser",
 ];
 
+/// A browser that cannot work here, as without a library or as root, says so in less.
+const FAILS_WITHIN: Duration = Duration::from_secs(2);
+
 pub(super) async fn open(cx: &Context<'_>, print: bool) -> Result {
-    let page = cx.client()?.open().await?;
-    if print {
-        return Ok(cx.out.either(&page, || page.url.clone())?);
+    if !print {
+        let Some(browser) = in_a_browser(cx).await? else {
+            cx.out.note(text::NO_BROWSER);
+            return address(cx).await;
+        };
+        if cx.out.json {
+            cx.out.value(&json!({ "opened": browser }))?;
+        }
+        return Ok(());
     }
-    let profile = cx.home()?.path().join("browser");
-    let Some(mut browser) = browser_for(&page, &profile) else {
-        cx.out.note(text::NO_BROWSER);
-        return Ok(cx.out.either(&page, || page.url.clone())?);
-    };
-    let started = browser
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    started.with_context(|| text::browser_failed(browser.get_program()))?;
-    Ok(())
+    address(cx).await
 }
 
-/// How to show the page here; `None` without a desktop.
-fn browser_for(page: &OpenView, profile: &Path) -> Option<Command> {
+/// Prints where the page is.
+pub(super) async fn address(cx: &Context<'_>) -> Result {
+    let page = cx.client()?.open().await?;
+    Ok(cx.out.either(&page, || page.url.clone())?)
+}
+
+/// Shows the page in the first browser that starts, and says in which; `None` when there is none.
+pub(super) async fn in_a_browser(cx: &Context<'_>) -> Result<Option<String>> {
+    let profile = cx.home()?.path().join("browser");
+    for browser in browsers(&profile) {
+        // An address is good once.
+        let page = cx.client()?.open().await?;
+        let name = browser.program.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        if browser.show(&page.url).await? {
+            return Ok(Some(name));
+        }
+        cx.out.note(&text::browser_failed(&name));
+    }
+    Ok(None)
+}
+
+struct Browser {
+    program: PathBuf,
+    /// Where it keeps what belongs to the page; `None` for a browser with tabs.
+    profile: Option<PathBuf>,
+}
+
+/// The browsers of this desktop, the best first.
+fn browsers(profile: &Path) -> Vec<Browser> {
+    let usual = |name| {
+        find(name).map(|program| Browser {
+            program,
+            profile: None,
+        })
+    };
     if cfg!(target_os = "macos") {
-        let mut open = Command::new("open");
-        open.arg(&page.url);
-        return Some(open);
+        return usual("open").into_iter().collect();
     }
     let desktop = ["DISPLAY", "WAYLAND_DISPLAY"];
-    desktop.iter().find(|name| env::var_os(name).is_some())?;
-    if let Some(program) = WITH_APP_WINDOWS.iter().find_map(|name| find(name)) {
-        let mut browser = Command::new(program);
-        browser
-            .arg(format!("--app={}", page.url))
-            .arg(format!("--user-data-dir={}", profile.display()))
-            .args(["--no-first-run", "--no-default-browser-check"]);
-        return Some(browser);
+    if desktop.iter().all(|name| env::var_os(name).is_none()) {
+        return Vec::new();
     }
-    let mut open = Command::new(find("xdg-open")?);
-    open.arg(&page.url);
-    Some(open)
+    let with_windows = WITH_APP_WINDOWS.iter().find_map(|name| find(name));
+    let window = with_windows.map(|program| Browser {
+        profile: Some(allowed(&program).unwrap_or_else(|| profile.to_owned())),
+        program,
+    });
+    window.into_iter().chain(usual("xdg-open")).collect()
+}
+
+impl Browser {
+    /// Whether it started. One that runs already hands the page over and ends, as a success.
+    async fn show(&self, url: &str) -> io::Result<bool> {
+        let mut command = Command::new(&self.program);
+        match &self.profile {
+            None => command.arg(url),
+            Some(profile) => command
+                .arg(format!("--app={url}"))
+                .arg(format!("--user-data-dir={}", profile.display()))
+                // By which a desktop finds the icon of the window.
+                .arg("--class=hallway")
+                .args(["--no-first-run", "--no-default-browser-check"]),
+        };
+        // Ctrl-C here is not meant for it.
+        command.process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let Ok(mut running) = command.spawn() else {
+            return Ok(false);
+        };
+        let ended = tokio::task::spawn_blocking(move || running.wait());
+        match tokio::time::timeout(FAILS_WITHIN, ended).await {
+            Ok(Ok(ended)) => Ok(ended?.success()),
+            Ok(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+            Err(_) => Ok(true),
+        }
+    }
+}
+
+/// Where a program of Ubuntu's snaps may write: nowhere in a folder of the home whose name begins
+/// with a dot, but here.
+fn allowed(program: &Path) -> Option<PathBuf> {
+    let real = program.canonicalize().ok()?;
+    let snap = real.ends_with("bin/snap") || real.starts_with("/snap");
+    let name = program.file_name().filter(|_| snap)?;
+    Some(
+        env::home_dir()?
+            .join("snap")
+            .join(name)
+            .join("common/hallway"),
+    )
 }
 
 /// Where a program is, as a shell would find it.

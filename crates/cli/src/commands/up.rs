@@ -13,7 +13,10 @@ use hallway_node::config::Config;
 use hallway_node::home::{Home, Lock};
 use hallway_node::keys::{self, Secrets};
 use hallway_node::{Handle, NodeConfig};
+use rustix::process::setsid;
+use rustix::stdio::dup2_stdin;
 use serde_json::json;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,8 +42,18 @@ pub(super) async fn up(cx: &Context<'_>, args: UpArgs) -> Result {
         ..node_config(lock, secrets, config, &args.network)
     };
     let node = Node::start(config, page).await?;
+    if args.detached {
+        leave_terminal()?;
+    }
     node.announce(cx).await?;
     node.run().await
+}
+
+/// Whoever sits at the terminal has answered what there was to ask; now it may close.
+fn leave_terminal() -> std::io::Result<()> {
+    setsid()?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok(())
 }
 
 /// Log lines go to stderr, with colour where a person looks.

@@ -6,6 +6,7 @@ mod docs;
 mod echo;
 mod files;
 mod run;
+mod start;
 mod streams;
 mod talk;
 mod terminal;

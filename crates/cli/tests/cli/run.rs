@@ -154,9 +154,7 @@ impl Home {
 
     /// Starts a command that goes on, to be read line by line.
     pub(crate) fn follow(&self, args: &[&str]) -> Following {
-        let mut child = self.command(args).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Following { child, lines }
+        Following::of(self.command(args))
     }
 }
 
@@ -177,6 +175,12 @@ pub(crate) struct Following {
 }
 
 impl Following {
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { child, lines }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
