@@ -36,16 +36,24 @@ const COPIES_HOLD: Duration = Duration::from_secs(30);
 /// How long a change needs to show in the reports.
 const SETTLE: Duration = Duration::from_millis(2_000);
 
-/// A call starts below what was asked for, and so long after a report without a queue goes on to the
-/// next grade: at full speed a narrow way would hold seconds of sound before the first report.
-const RAMP_STEP: Duration = Duration::from_millis(250);
+/// A call starts below what was asked for, and so long and a round trip later goes on to the next
+/// grade, unless a queue is reported, which shows after 200 ms: at full speed a narrow way would hold
+/// seconds of sound before the first report.
+const RAMP_STEP: Duration = Duration::from_millis(400);
+
+/// More is sent for so long to see whether it makes a queue, which then is one that the playout is
+/// used to on such a way.
+const PROBE: Duration = Duration::from_millis(100);
+
+/// And so long and a round trip later it would have been reported.
+const PROBE_SHOWS: Duration = Duration::from_millis(400);
 
 /// The grade that a call starts with.
 const RAMP_FROM: usize = 2;
 
 /// How long less is sent to see whether less is lost: losses are counted over 128 packets, and there
-/// are fifty a second then.
-const TRIAL: Duration = Duration::from_millis(3_000);
+/// are twenty-five a second then.
+const TRIAL: Duration = Duration::from_millis(5_500);
 
 /// The loss must have been suspect for so long: an address that changes looks the same at first.
 const SUSPECT_FOR: Duration = Duration::from_millis(800);
@@ -130,6 +138,7 @@ pub(crate) struct Adaptation {
     burst: usize,
     suspect: Option<Instant>,
     trial: Option<Trial>,
+    probe: Option<Instant>,
     ramping: bool,
     chance_until: Option<Instant>,
     pause_until: Option<Instant>,
@@ -155,6 +164,7 @@ impl Adaptation {
             burst: 1,
             suspect: None,
             trial: None,
+            probe: None,
             chance_until: None,
             pause_until: None,
         }
@@ -162,7 +172,8 @@ impl Adaptation {
 
     pub(crate) fn plan(&self, now: Instant) -> Plan {
         let lossy = self.lossy.is_some_and(|at| now - at < COPIES_HOLD);
-        let mut plan = self.at_grade(self.grade);
+        let probing = self.probe.is_some_and(|since| now - since < PROBE);
+        let mut plan = self.at_grade(self.grade - usize::from(probing));
         if self.grade == 0 && lossy {
             plan.copies = (plan.copies + LOSSY_COPIES).min(FRAMES_MAX - 1);
         }
@@ -195,20 +206,23 @@ impl Adaptation {
             self.end_trial(&trial, loss, now);
         }
         let passed = now - self.changed;
-        let trying = self.ramping || self.rose;
+        let trying = self.ramping || self.rose || self.probe.is_some();
         let most = if trying { QUEUE_TRIED_MS } else { QUEUE_MAX_MS };
-        if report.queue_ms > most {
+        if report.queue_ms > most && self.probe.take().is_some() {
+            self.patience = (self.patience * 2).min(PATIENCE.1);
+            self.changed = now;
+        } else if report.queue_ms > most {
             // Once less is sent, the queue gets the time to empty.
             if trying || self.grade == 0 || passed >= SETTLE {
                 self.pause(report, round_trip, now);
                 self.fall(report, now);
             }
-        } else if self.ramping && passed >= RAMP_STEP {
+        } else if self.ramping && passed >= RAMP_STEP + round_trip {
             self.ramping = self.grade > 1;
             self.change(self.grade.saturating_sub(1), now);
         } else if self.trial.is_none() && passed >= SETTLE {
             self.suspect_loss(report, now);
-            self.rise(report, now);
+            self.rise(report, round_trip, now);
         }
     }
 
@@ -217,7 +231,7 @@ impl Adaptation {
         self.changed = now;
         self.ramping = self.grade > 0;
         (self.rose, self.patience) = (false, PATIENCE.0);
-        (self.suspect, self.trial) = (None, None);
+        (self.suspect, self.trial, self.probe) = (None, None, None);
         (self.chance_until, self.pause_until) = (None, None);
     }
 
@@ -264,15 +278,21 @@ impl Adaptation {
         self.change(grade, now);
     }
 
-    fn rise(&mut self, report: &Report, now: Instant) {
+    fn rise(&mut self, report: &Report, round_trip: Duration, now: Instant) {
         if self.rose && now - self.changed >= PATIENCE.0 {
             // The last rise held.
             (self.rose, self.patience) = (false, PATIENCE.0);
         }
         let calm = report.queue_ms <= QUEUE_TRIED_MS;
-        if self.grade > 0 && calm && now - self.changed >= self.patience {
-            self.change(self.grade - 1, now);
-            self.rose = true;
+        match self.probe {
+            Some(since) if now - since >= PROBE + PROBE_SHOWS + round_trip => {
+                self.change(self.grade - 1, now);
+                self.rose = true;
+            }
+            None if self.grade > 0 && calm && now - self.changed >= self.patience => {
+                self.probe = Some(now);
+            }
+            _ => {}
         }
     }
 
@@ -307,7 +327,7 @@ impl Adaptation {
     fn change(&mut self, grade: usize, now: Instant) {
         tracing::debug!(from = self.grade, to = grade, "sending changes its grade");
         (self.grade, self.changed) = (grade, now);
-        (self.rose, self.suspect) = (false, None);
+        (self.rose, self.suspect, self.probe) = (false, None, None);
     }
 }
 
@@ -470,7 +490,30 @@ mod tests {
                 adaptation.handle_report(&report(0.0, 26), ROUND_TRIP, at(ms));
             }
         }
-        assert_eq!(tries, [16, 46, 106]);
+        assert_eq!(tries, [16, 47, 107]);
+    }
+
+    #[test]
+    fn more_is_sent_for_a_moment_before_it_is_sent_for_good() {
+        let mut adaptation = full();
+        adaptation.handle_report(&report(0.0, 61), ROUND_TRIP, at(1_000));
+        let rate = |adaptation: &Adaptation, ms| adaptation.plan(at(ms)).rate();
+        let slow = rate(&adaptation, 1_000);
+        let mut moments = Vec::new();
+        // The way holds no more: whatever is tried makes a queue, which shows 200 ms later.
+        for ms in (1_010..60_000).step_by(10) {
+            if rate(&adaptation, ms) > slow {
+                moments.push(ms);
+            }
+            let tried = moments.last().is_some_and(|last| ms - last < 200);
+            let queue = if tried { 26 } else { 0 };
+            adaptation.handle_report(&report(0.0, queue), ROUND_TRIP, at(ms));
+        }
+        assert_eq!(rate(&adaptation, 60_000), slow);
+        // Twice, and each time for the time of a probe or less.
+        let starts = moments.iter().filter(|ms| !moments.contains(&(*ms - 10)));
+        assert_eq!(starts.count(), 2);
+        assert!(moments.len() * 10 <= 2 * 100, "{moments:?}");
     }
 
     #[test]
@@ -478,9 +521,9 @@ mod tests {
         let mut adaptation = full();
         run(&mut adaptation, 3_000, 3_900, &report(0.6, 0));
         assert!(adaptation.grade() > 0);
-        run(&mut adaptation, 3_900, 7_000, &report(0.6, 0));
+        run(&mut adaptation, 3_900, 10_000, &report(0.6, 0));
         assert_eq!(adaptation.grade(), 0);
-        run(&mut adaptation, 7_000, 120_000, &report(0.6, 0));
+        run(&mut adaptation, 10_000, 120_000, &report(0.6, 0));
         assert_eq!(adaptation.grade(), 0);
     }
 
@@ -488,7 +531,7 @@ mod tests {
     fn heavy_losses_that_sending_less_does_help_keep_it_slow() {
         let mut adaptation = full();
         run(&mut adaptation, 3_000, 3_900, &report(0.6, 0));
-        run(&mut adaptation, 3_900, 8_000, &report(0.1, 0));
+        run(&mut adaptation, 3_900, 10_000, &report(0.1, 0));
         assert!(adaptation.grade() > 0);
     }
 

@@ -438,7 +438,6 @@ impl Media {
 
     fn handle_path_change(&mut self, now: Instant) {
         tracing::debug!(remote = ?self.paths.active(), "sound goes another way");
-        self.reception.handle_path_change();
         self.adaptation.handle_path_change(now);
         self.round_trip = None;
     }
@@ -449,15 +448,16 @@ impl Media {
         let Some(to) = self.paths.active() else {
             return;
         };
-        if self.adaptation.is_paused(now) {
-            return;
-        }
         let plan = self.adaptation.plan(now);
-        let (timestamp, frames) = if captured {
+        let (timestamp, mut frames) = if captured {
             self.sender.frames(&plan)
         } else {
             (0, Vec::new())
         };
+        if self.adaptation.is_paused(now) {
+            // The report goes on, or the peer would look for us elsewhere.
+            frames.clear();
+        }
         let packet = Packet::Media(MediaPacket {
             timestamp,
             sent: clock(now),

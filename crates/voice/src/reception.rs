@@ -179,11 +179,6 @@ impl Reception {
         delays.ever.add(delays.relative, now);
     }
 
-    /// Packets go another way now: its delay is another, too.
-    pub(crate) fn handle_path_change(&mut self) {
-        self.delays = None;
-    }
-
     /// The share of packets lost lately, 0 to 1.
     #[allow(clippy::cast_precision_loss, reason = "at most 1,024")]
     pub(crate) fn loss(&self) -> f32 {
