@@ -15,7 +15,7 @@ const SEED: u64 = 1;
 const CPU_TARGET: f64 = 0.08;
 /// Packets a second of a flood, where the machine is fast enough to make it beside the call.
 const FLOOD_RATE: u64 = 100_000;
-const RUNS: &str = "Each row is a call of its own, started and ended from the command line, in which one side says \
+const RUNS: &str = "Each row is a call of its own over that line, from the command line, in which one side says \
      the same half minute. Mouth to ear is the middle of all seconds, PESQ (wideband) the mean of \
      samples of 8 s.";
 
@@ -190,8 +190,8 @@ fn one(
     case: &Case,
     text: &[f32],
 ) -> anyhow::Result<Measured> {
-    let call = Call::connect(&hosts[0], &hosts[1]);
     let wire = lan.wire(0, case.line, SEED);
+    let call = Call::connect(&hosts[0], &hosts[1]);
     let flood = (case.way == Way::Flooded).then(|| {
         let at = SocketAddr::new(lan.ipv4(1), hosts[1].port());
         Flood::start(lan, 2, at, FLOOD_RATE)

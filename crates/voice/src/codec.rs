@@ -83,7 +83,7 @@ impl Default for EncoderConfig {
     fn default() -> Self {
         Self {
             mode: Mode::Voice,
-            bitrate: 64_000,
+            bitrate: 128_000,
             constant_bitrate: true,
             complexity: 9,
         }

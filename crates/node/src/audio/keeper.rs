@@ -1,7 +1,7 @@
 //! Keeps one direction of sound open while a call runs: follows the default device or waits for the
 //! chosen one, and starts again whatever fails, unplugged or stopped, by itself.
 
-use crate::audio::ring::{self, Microphone, Pulse, Speaker};
+use crate::audio::ring::{self, Microphone, Pulse, Spare, Speaker};
 use crate::audio::wake::Wake;
 use crate::audio::{AudioError, Choice, Failed, Host};
 use hallway_model::{DeviceView, SoundDirection};
@@ -67,6 +67,7 @@ pub(crate) fn keep(
     direction: SoundDirection,
     host: impl FnOnce() -> Box<dyn Host> + Send + 'static,
     choice: Choice,
+    spare: Spare,
     wake: Wake,
     news: Sender<News>,
 ) -> io::Result<Keeping> {
@@ -75,7 +76,7 @@ pub(crate) fn keep(
     thread::Builder::new()
         .name(format!("{direction}"))
         .spawn(move || {
-            let mut keeper = Keeper::new(direction, host(), choice, wake.clone(), to_itself);
+            let mut keeper = Keeper::new(direction, host(), choice, spare, wake.clone(), to_itself);
             loop {
                 let now = Instant::now();
                 if let Some(piece) = keeper.poll(now) {
@@ -99,6 +100,7 @@ struct Keeper {
     direction: SoundDirection,
     host: Box<dyn Host>,
     choice: Choice,
+    spare: Spare,
     wake: Wake,
     orders: Sender<Order>,
     streams: u64,
@@ -127,6 +129,7 @@ impl Keeper {
         direction: SoundDirection,
         host: Box<dyn Host>,
         choice: Choice,
+        spare: Spare,
         wake: Wake,
         orders: Sender<Order>,
     ) -> Self {
@@ -134,6 +137,7 @@ impl Keeper {
             direction,
             host,
             choice,
+            spare,
             wake,
             orders,
             streams: 0,
@@ -229,7 +233,7 @@ impl Keeper {
                 (opened.stream, pulse, news)
             }
             SoundDirection::Output => {
-                let (end, speaker, pulse) = ring::playback(wake);
+                let (end, speaker, pulse) = ring::playback(wake, self.spare);
                 let opened = self.host.open_output(&device.id, end, failed)?;
                 let news = News::Speaker(speaker.at(opened.rate, opened.asking));
                 (opened.stream, pulse, news)
@@ -378,7 +382,14 @@ mod tests {
             let (wake, _) = wake::pair().unwrap();
             let host = Box::new(desk.clone());
             Self {
-                keeper: Keeper::new(SoundDirection::Input, host, choice, wake, to_itself),
+                keeper: Keeper::new(
+                    SoundDirection::Input,
+                    host,
+                    choice,
+                    Spare::new(false),
+                    wake,
+                    to_itself,
+                ),
                 desk,
                 now: Instant::now(),
                 orders,
@@ -488,7 +499,15 @@ mod tests {
         let (tell, news) = mpsc::channel();
         let host = desk.clone();
         let make = move || Box::new(host) as Box<dyn Host>;
-        let keeping = keep(SoundDirection::Input, make, Choice::Default, wake, tell).unwrap();
+        let keeping = keep(
+            SoundDirection::Input,
+            make,
+            Choice::Default,
+            Spare::new(false),
+            wake,
+            tell,
+        )
+        .unwrap();
         let Ok(News::Microphone(_)) = news.recv() else {
             panic!("it should open");
         };

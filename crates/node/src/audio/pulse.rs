@@ -154,7 +154,7 @@ impl Pulse {
             sample_spec: spec(),
             channel_map: ChannelMap::mono(),
             sink_name,
-            buffer_attr: buffer_for(&Spare::default()),
+            buffer_attr: buffer_for(&end.spare()),
             flags: StreamFlags {
                 // The device is to ask for each block by itself, however much the server holds.
                 early_requests: true,
@@ -321,7 +321,7 @@ impl Stream {
 
     /// Passes on what the server asks for, and has it hold more where that came too late.
     fn play(&mut self, end: &PlaybackEnd, mouth: &Mouth) -> Result<(), ProtocolError> {
-        let (mut spare, mut blocks) = (Spare::default(), 0_u32);
+        let (mut spare, mut blocks) = (end.spare(), 0_u32);
         loop {
             if self.connection.receive()? != CONTROL {
                 continue;
@@ -773,7 +773,7 @@ mod tests {
         let (connection, mut server) = pair();
         let (failed, _told) = telling();
         let (wake, _woken) = wake::pair().unwrap();
-        let (end, _, _) = ring::playback(wake);
+        let (end, _, _) = ring::playback(wake, Spare::new(false));
         let socket = connection.socket.get_ref().try_clone().unwrap();
         let (mut mouth, _) = mouth(4);
         mouth.lock().socket = socket;
@@ -802,7 +802,7 @@ mod tests {
         let Command::SetPlaybackStreamBufferAttr(asked) = asked else {
             panic!("{asked:?}");
         };
-        let first = buffer_for(&Spare::default());
+        let first = buffer_for(&Spare::new(false));
         assert!(asked.buffer_attr.target_length > first.target_length);
         let reply = SetPlaybackStreamBufferAttrReply {
             buffer_attr: BufferAttr {
@@ -898,7 +898,7 @@ mod tests {
         );
 
         let (wake, woken) = wake::pair().unwrap();
-        let (end, mouth, _) = ring::playback(wake.clone());
+        let (end, mouth, _) = ring::playback(wake.clone(), Spare::new(false));
         let (failed, speaker_told) = telling();
         let playing = pulse.open_output(speaker, end, failed).unwrap();
         let mut mouth = mouth.at(playing.rate, playing.asking);

@@ -15,10 +15,12 @@ const RING_SAMPLES: usize = 32_768;
 const WAITING_MS_MAX: u32 = 60;
 /// After a stall so much of the newest is kept.
 const KEPT_MS: u32 = 20;
-/// Sound that waits for the speaker beside the block that it takes next, at first.
-const SPARE_MS_FIRST: u32 = 2;
-/// The least and the most of it: a scheduler's usual lateness, and a bad one's.
-const SPARE_MS_MIN: u32 = 1;
+/// The least sound that waits for the speaker beside the block that it takes next: a scheduler's
+/// usual lateness. With 2 ms less there is a gap in some calls, which costs more than it gains.
+const SPARE_MS_MIN: u32 = 5;
+/// The same for those who want the least delay.
+const SPARE_MS_STUDIO: u32 = 2;
+/// The most: a bad scheduler's lateness.
 const SPARE_MS_MAX: u32 = 40;
 /// After a gap so much more waits; after so many blocks without one, a millisecond less. Each gap
 /// doubles how long the calm must last, so that gaps sought out in this way become rare.
@@ -79,6 +81,7 @@ pub(crate) struct PlaybackEnd {
     pulse: Arc<Pulse>,
     wake: Wake,
     last: f32,
+    spare: Spare,
 }
 
 /// The voice thread's end of a speaker.
@@ -112,7 +115,7 @@ pub(crate) fn capture(wake: Wake) -> (CaptureEnd, Microphone, Arc<Pulse>) {
 }
 
 /// A ring to a speaker; the rate is set once it is open.
-pub(crate) fn playback(wake: Wake) -> (PlaybackEnd, Speaker, Arc<Pulse>) {
+pub(crate) fn playback(wake: Wake, spare: Spare) -> (PlaybackEnd, Speaker, Arc<Pulse>) {
     let (producer, consumer) = RingBuffer::new(RING_SAMPLES);
     let pulse = Arc::<Pulse>::default();
     let end = PlaybackEnd {
@@ -120,12 +123,13 @@ pub(crate) fn playback(wake: Wake) -> (PlaybackEnd, Speaker, Arc<Pulse>) {
         pulse: pulse.clone(),
         wake,
         last: 0.0,
+        spare,
     };
     let speaker = Speaker {
         ring: producer,
         pulse: pulse.clone(),
         rate: 0,
-        level: Level::default(),
+        level: Level::new(spare),
         asking: None,
     };
     (end, speaker, pulse)
@@ -167,6 +171,11 @@ impl PlaybackEnd {
 }
 
 impl PlaybackEnd {
+    /// What is to wait for the speaker at first.
+    pub(crate) fn spare(&self) -> Spare {
+        self.spare
+    }
+
     /// Tells that the device has asked for a block, and takes it another way.
     pub(crate) fn ask(&self, samples: usize) {
         self.pulse.beat(samples);
@@ -270,24 +279,30 @@ struct Level {
 }
 
 /// How much more sound waits than a device needs when nobody is late: learnt from its gaps.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Spare {
     ms: u32,
+    ms_min: u32,
     calm_from: u32,
     calm_blocks: u32,
 }
 
-impl Default for Spare {
-    fn default() -> Self {
+impl Spare {
+    /// For people who talk, or for a studio.
+    pub(crate) fn new(studio: bool) -> Self {
+        let ms_min = if studio {
+            SPARE_MS_STUDIO
+        } else {
+            SPARE_MS_MIN
+        };
         Self {
-            ms: SPARE_MS_FIRST,
+            ms: ms_min,
+            ms_min,
             calm_from: 0,
             calm_blocks: CALM_BLOCKS_MIN,
         }
     }
-}
 
-impl Spare {
     /// Milliseconds.
     pub(crate) fn ms(&self) -> u32 {
         self.ms
@@ -300,14 +315,14 @@ impl Spare {
             self.calm_from = blocks;
             self.calm_blocks = (self.calm_blocks * 2).min(CALM_BLOCKS_MAX);
         } else if blocks.wrapping_sub(self.calm_from) >= self.calm_blocks {
-            self.ms = (self.ms - 1).max(SPARE_MS_MIN);
+            self.ms = (self.ms - 1).max(self.ms_min);
             self.calm_from = blocks;
         }
     }
 }
 
-impl Default for Level {
-    fn default() -> Self {
+impl Level {
+    fn new(spare: Spare) -> Self {
         Self {
             blocks: 0,
             missing: 0,
@@ -315,12 +330,10 @@ impl Default for Level {
             block_now: 0,
             window_from: 0,
             window_blocks: WINDOW_BLOCKS_MIN,
-            spare: Spare::default(),
+            spare,
         }
     }
-}
 
-impl Level {
     /// Learns from the counters of the callback; whether the largest block is to start anew.
     fn handle(&mut self, blocks: u32, block_max: u32, missing: u32) -> bool {
         self.block_now = self.block_now.max(block_max);
@@ -366,7 +379,7 @@ mod tests {
 
     fn speaker() -> (PlaybackEnd, Speaker) {
         let (wake, _) = wake::pair().unwrap();
-        let (end, speaker, _) = playback(wake);
+        let (end, speaker, _) = playback(wake, Spare::new(false));
         (end, speaker.at(RATE, None))
     }
 
@@ -458,14 +471,14 @@ mod tests {
         for block in [1, 64, 120, 240, 480, 1024, 4800] {
             let (waiting, gaps) = run(block, 0, 10_000);
             assert_eq!(gaps, 0, "{block}");
-            let most = block + samples(SPARE_MS_FIRST, RATE);
+            let most = block + samples(SPARE_MS_MIN, RATE);
             assert!((block..=most).contains(&waiting), "{block}: {waiting}");
         }
     }
 
     #[test]
     fn gaps_make_more_wait_and_calm_makes_less() {
-        let mut level = Level::default();
+        let mut level = Level::new(Spare::new(false));
         let first = level.target(RATE);
         level.handle(1, 240, 240);
         assert_eq!(level.target(RATE), first + 240, "the first block is no gap");
@@ -500,6 +513,6 @@ mod tests {
             speaker.write(&vec![0.0; wanted]);
             played(&mut end, 120);
         }
-        assert!(speaker.wanted() <= 240 + samples(SPARE_MS_FIRST, RATE));
+        assert!(speaker.wanted() <= 240 + samples(SPARE_MS_MIN, RATE));
     }
 }

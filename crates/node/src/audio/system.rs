@@ -521,7 +521,7 @@ mod tests {
             f32: FromSample<T>,
         {
             let (wake, _woken) = wake::pair().unwrap();
-            let (mut playing, speaker, _) = ring::playback(wake.clone());
+            let (mut playing, speaker, _) = ring::playback(wake.clone(), ring::Spare::new(false));
             let (mut hearing, microphone, _) = ring::capture(wake);
             let sound = [0.0, 0.5, -0.5, 0.99, -1.0];
             speaker.at(RATE, None).write(&sound);

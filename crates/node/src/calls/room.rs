@@ -1,7 +1,7 @@
 //! The devices of this side of the calls: what the microphone heard, and what the speaker wants.
 
 use crate::audio::keeper::{self, Keeping, News};
-use crate::audio::ring::{Microphone, Speaker};
+use crate::audio::ring::{Microphone, Spare, Speaker};
 use crate::audio::wake::Wake;
 use crate::audio::{AudioError, Choices, Sound};
 use hallway_model::{Instant, SoundDirection};
@@ -67,6 +67,7 @@ impl Room {
                 direction,
                 move || hosts(),
                 choice,
+                Spare::new(sound.studio()),
                 wake.clone(),
                 tell.clone(),
             )

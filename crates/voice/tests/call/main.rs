@@ -190,7 +190,7 @@ fn a_narrow_network_carries_speech() {
         let stats = stats(&mut world, 1);
         assert!(score.pesq > 3.0, "{queue} {score:?}");
         assert!(
-            stats.send_rate < 64_000 && stats.grade == 3,
+            stats.send_rate < 64_000 && stats.grade == 4,
             "{queue} {stats:?}"
         );
     }
