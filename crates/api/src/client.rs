@@ -5,7 +5,8 @@ use crate::problem::ProblemView;
 use crate::schema::{
     CallHistoryQuery, CallRequest, ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery,
     LogQuery, NameRequest, OfferRequest, OffersRequest, ReadRequest, SendRequest, SendView,
-    SettingsRequest, StatusRequest, SwitchRequest, TakeRequest, VerifyRequest,
+    SettingsRequest, StatusRequest, SwitchRequest, TakeRequest, TokenRequest, TokenSecretView,
+    TokenView, VerifyRequest,
 };
 use hallway_model::{
     CallView, DevicesView, Event, MessageView, Name, PeerView, Report, Status, StatusView,
@@ -288,6 +289,22 @@ impl Client {
     /// Uses other devices from now on.
     pub async fn choose_devices(&self, request: &DevicesRequest) -> Result<DevicesView> {
         self.put("devices", request).await
+    }
+
+    /// Tokens of bots, the oldest first.
+    pub async fn tokens(&self) -> Result<Vec<TokenView>> {
+        self.get("tokens").await
+    }
+
+    /// Makes a token; its secret is told only now.
+    pub async fn add_token(&self, request: &TokenRequest) -> Result<TokenSecretView> {
+        self.post("tokens", request).await
+    }
+
+    /// Revokes the token of this name, and ends what its bot is doing.
+    pub async fn revoke_token(&self, name: &Name) -> Result<TokenView> {
+        let path = format!("tokens/{}", segment(name.as_str()));
+        parse(self.call(Method::DELETE, &path, None).await?).await
     }
 
     /// What is wrong with this network, and whose side it is on.

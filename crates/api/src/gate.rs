@@ -7,12 +7,12 @@
 //! whoever may open the Unix socket gets a ticket, which the page exchanges for the token once.
 
 use crate::problem::ProblemView;
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hallway_node::home::{Home, HomeError, write_atomic};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,21 +30,23 @@ const SECRET_BYTES: usize = 32;
 /// A secret in hexadecimal.
 type Secret = String;
 
-/// What the page may say once instead of a token.
-#[derive(Deserialize)]
+/// `POST /api/v1/ticket`: what the page may say once instead of a token.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TicketRequest {
+    /// From the fragment of the address that `hallway open` opens.
     ticket: Secret,
 }
 
-/// What it gets for it.
-#[derive(Serialize)]
-pub(crate) struct TokenView {
+/// What the page gets for its ticket.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PageTokenView {
+    /// For the header `Authorization: Bearer`.
     token: Secret,
 }
 
 /// Where a page is to be opened: good for one browser, for a minute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenView {
     /// An address of this host, with the ticket in its fragment, which no browser sends anywhere.
     pub url: String,
@@ -117,12 +119,24 @@ impl Gate {
             tickets.remove(0);
         }
         tickets.push((ticket.clone(), Instant::now()));
-        let url = format!("http://{}/#ticket={ticket}", self.address);
+        let url = format!("{}/#ticket={ticket}", self.url());
         Ok(OpenView { url })
+    }
+
+    /// Where the API is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     fn tickets(&self) -> std::sync::MutexGuard<'_, Vec<(Secret, Instant)>> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Exchanges a ticket for the token.
+    pub(crate) fn exchange(&self, request: &TicketRequest) -> Result<PageTokenView, ProblemView> {
+        let token = self.admit(&request.ticket, Instant::now());
+        let token = token.ok_or_else(ProblemView::no_token)?;
+        Ok(PageTokenView { token })
     }
 
     /// Takes a ticket, once, for the token.
@@ -161,19 +175,14 @@ impl Gate {
             Some("none") if navigation => {}
             Some(_) => return Err(ProblemView::foreign_page()),
         }
-        if navigation || path == TICKET_PATH {
-            return Ok(());
-        }
-        let given = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-        match given {
-            Some(token) if same(token, &self.token) => Ok(()),
-            _ => Err(ProblemView::no_token()),
-        }
+        Ok(())
+    }
+
+    /// What the page says to be let in.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 }
-
-/// The one route that needs no token.
-pub(crate) const TICKET_PATH: &str = "/api/v1/ticket";
 
 /// Lets through what [`Gate::check`] does.
 pub(crate) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
@@ -183,17 +192,6 @@ pub(crate) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next:
     }
 }
 
-/// Exchanges a ticket for the token.
-pub(crate) async fn exchange(
-    State(gate): State<Arc<Gate>>,
-    Json(request): Json<TicketRequest>,
-) -> Result<Json<TokenView>, ProblemView> {
-    let token = gate.admit(&request.ticket, Instant::now());
-    token
-        .map(|token| Json(TokenView { token }))
-        .ok_or_else(ProblemView::no_token)
-}
-
 fn new_secret() -> io::Result<Secret> {
     let mut bytes = [0; SECRET_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -201,7 +199,7 @@ fn new_secret() -> io::Result<Secret> {
 }
 
 /// Compares without telling by its duration where the two differ.
-fn same(known: &str, given: &str) -> bool {
+pub(crate) fn same(known: &str, given: &str) -> bool {
     let (known, given) = (known.as_bytes(), given.as_bytes());
     let differing = known.iter().zip(given).fold(0, |sum, (a, b)| sum | (a ^ b));
     known.len() == given.len() && differing == 0
@@ -233,45 +231,22 @@ mod tests {
 
     #[test]
     fn only_our_own_page_passes() {
-        let bearer = format!("Bearer {}", "ab".repeat(SECRET_BYTES));
-        let token = ("authorization", bearer.as_str());
         let api = |headers: &[_]| asked(Method::POST, "/api/v1/messages", headers);
-        assert_eq!(api(&[HOST, token]), Ok(()));
-        assert_eq!(
-            api(&[HOST, token, ("origin", "http://127.0.0.1:4000")]),
-            Ok(())
-        );
-        assert_eq!(
-            api(&[HOST, token, ("sec-fetch-site", "same-origin")]),
-            Ok(())
-        );
-        // Without the token, or with a wrong one.
-        assert_eq!(api(&[HOST]), Err(401));
-        assert_eq!(api(&[HOST, ("authorization", "Bearer ab")]), Err(401));
+        assert_eq!(api(&[HOST]), Ok(()));
+        assert_eq!(api(&[HOST, ("origin", "http://127.0.0.1:4000")]), Ok(()));
+        assert_eq!(api(&[HOST, ("sec-fetch-site", "same-origin")]), Ok(()));
         // A name that was rebound to this host, or another port of it.
-        assert_eq!(api(&[("host", "evil.example:4000"), token]), Err(421));
-        assert_eq!(api(&[("host", "127.0.0.1:4001"), token]), Err(421));
-        assert_eq!(api(&[token]), Err(421));
+        assert_eq!(api(&[("host", "evil.example:4000")]), Err(421));
+        assert_eq!(api(&[("host", "127.0.0.1:4001")]), Err(421));
+        assert_eq!(api(&[]), Err(421));
         // A form or script of another page, and a frame in one.
-        assert_eq!(
-            api(&[HOST, token, ("origin", "http://evil.example")]),
-            Err(403)
-        );
-        assert_eq!(api(&[HOST, token, ("origin", "null")]), Err(403));
-        assert_eq!(
-            api(&[HOST, token, ("sec-fetch-site", "cross-site")]),
-            Err(403)
-        );
-        assert_eq!(api(&[HOST, token, ("sec-fetch-site", "none")]), Err(403));
+        assert_eq!(api(&[HOST, ("origin", "http://evil.example")]), Err(403));
+        assert_eq!(api(&[HOST, ("origin", "null")]), Err(403));
+        assert_eq!(api(&[HOST, ("sec-fetch-site", "cross-site")]), Err(403));
+        assert_eq!(api(&[HOST, ("sec-fetch-site", "none")]), Err(403));
         let page = |headers: &[_]| asked(Method::GET, "/", headers);
         assert_eq!(page(&[HOST, ("sec-fetch-site", "none")]), Ok(()));
         assert_eq!(page(&[HOST, ("sec-fetch-site", "cross-site")]), Err(403));
-    }
-
-    #[test]
-    fn a_token_in_the_address_opens_nothing() {
-        let path = format!("/api/v1/peers?token={}", "ab".repeat(SECRET_BYTES));
-        assert_eq!(asked(Method::GET, &path, &[HOST]), Err(401));
     }
 
     #[test]

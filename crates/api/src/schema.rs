@@ -4,11 +4,12 @@
 //! misspelt `reply_to` must not quietly send a message that answers nothing.
 
 use hallway_model::{Delivery, MessageId, Name, PeerId, Status, WallTime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// `POST /api/v1/messages`: exactly one of a text, an edit, a deletion and a reaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendRequest {
     /// A name, a tag, an id or `name~tag`.
@@ -40,7 +41,7 @@ pub struct SendRequest {
 }
 
 /// The emoji in a [`SendRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReactionRequest {
     /// The message it is about.
@@ -57,11 +58,11 @@ fn yes() -> bool {
 }
 
 /// The reply of what has nothing to show.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Done {}
 
 /// What became of a [`SendRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SendView {
     /// The message.
     pub id: MessageId,
@@ -76,7 +77,7 @@ pub struct SendView {
 pub const LOG_MESSAGES_MAX: usize = 1000;
 
 /// `GET /api/v1/log`: messages, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
     /// The talk with this peer; all talks when absent, which needs `search`.
@@ -100,7 +101,7 @@ pub struct LogQuery {
 }
 
 /// `GET /api/v1/events`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
     /// Tell what happened to messages after this event first. The header `Last-Event-ID`, which
@@ -110,7 +111,7 @@ pub struct EventsQuery {
 }
 
 /// `POST /api/v1/files`: offers a file or folder of this host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferRequest {
     /// A name, tag, id or `name~tag`.
@@ -123,7 +124,7 @@ pub struct OfferRequest {
 }
 
 /// `POST /api/v1/offers`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OffersRequest {
     /// Names, tags, ids or `name~tag`; each hears who else is in the list.
@@ -135,8 +136,19 @@ pub struct OffersRequest {
     pub client_id: Option<String>,
 }
 
+/// `POST /api/v1/files/upload`: the body is the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UploadQuery {
+    /// A name, tag, id or `name~tag`; may be there several times.
+    pub to: Vec<String>,
+    /// What the file is called.
+    pub name: String,
+    /// Chosen by the client so that a repeated request offers once.
+    pub client_id: Option<String>,
+}
+
 /// `GET /api/v1/files/{id}/content`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContentQuery {
     /// A picture that browsers know may be shown in place; everything else is an attachment.
@@ -145,7 +157,7 @@ pub struct ContentQuery {
 }
 
 /// `POST /api/v1/files/{id}/open`: shows it on the desktop that the node runs on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenRequest {
     /// The folder it is in instead.
@@ -154,7 +166,7 @@ pub struct OpenRequest {
 }
 
 /// `POST /api/v1/files/{id}/accept`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakeRequest {
     /// The folder to put it in, an absolute path; the usual one when absent.
@@ -163,7 +175,7 @@ pub struct TakeRequest {
 }
 
 /// `POST /api/v1/connect`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectRequest {
     /// `HOST` or `HOST:PORT`.
@@ -171,7 +183,7 @@ pub struct ConnectRequest {
 }
 
 /// `PUT /api/v1/name`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NameRequest {
     /// The new name.
@@ -179,7 +191,7 @@ pub struct NameRequest {
 }
 
 /// `PUT /api/v1/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusRequest {
     /// The new availability.
@@ -187,7 +199,7 @@ pub struct StatusRequest {
 }
 
 /// `PUT /api/v1/settings`. The status shows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsRequest {
     /// Files of contacts up to so many bytes are taken without asking; 0: none.
@@ -195,7 +207,7 @@ pub struct SettingsRequest {
 }
 
 /// `POST /api/v1/peers/{ref}/verify`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
     /// The number the other person reads out; absent to only show ours.
@@ -204,7 +216,7 @@ pub struct VerifyRequest {
 }
 
 /// `POST /api/v1/peers/{ref}/read`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadRequest {
     /// Their messages up to this sequence number were shown.
@@ -212,7 +224,7 @@ pub struct ReadRequest {
 }
 
 /// `POST /api/v1/calls`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallRequest {
     /// Whom to ring: a name, a tag, an id or `name~tag`.
@@ -220,7 +232,7 @@ pub struct CallRequest {
 }
 
 /// `GET /api/v1/calls/history`: the latest calls with everybody, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallHistoryQuery {
     /// At most this many; 20 when absent, [`LOG_MESSAGES_MAX`] at most.
@@ -229,7 +241,7 @@ pub struct CallHistoryQuery {
 }
 
 /// `POST /api/v1/calls/{call}/mute`, `hold` and `push-to-talk`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchRequest {
     /// Muted, held or talking (when absent), or no longer so.
@@ -238,7 +250,7 @@ pub struct SwitchRequest {
 }
 
 /// `GET /api/v1/doctor`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DoctorQuery {
     /// Also look at the way to this peer.
@@ -247,7 +259,7 @@ pub struct DoctorQuery {
 }
 
 /// `PUT /api/v1/devices`. What is absent stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DevicesRequest {
     /// The microphone of calls: its id or name, or a part of them that only one has; `default`
@@ -257,4 +269,81 @@ pub struct DevicesRequest {
     /// The same for the speaker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+}
+
+/// What `POST /api/v1/devices/test` tells ten times a second, in dB of full scale. Digital silence
+/// is -127.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TrialView {
+    /// It is being recorded.
+    Hearing {
+        /// How loud the microphone is.
+        dbfs: f32,
+    },
+    /// What was recorded is being played.
+    Playing {
+        /// How loud it is.
+        dbfs: f32,
+    },
+    /// It is over.
+    Done {
+        /// The loudest that was heard.
+        loudest_dbfs: f32,
+    },
+    /// A device has failed.
+    Failed {
+        /// Why, and what to do.
+        detail: String,
+    },
+}
+
+/// `POST /api/v1/tokens`: a token for a bot. One that may do nothing is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// What to call it.
+    pub name: Name,
+    /// It may read its conversations and hear of what happens in them.
+    #[serde(default)]
+    pub read: bool,
+    /// It may send to its conversations: texts, replies and reactions.
+    #[serde(default)]
+    pub send: bool,
+    /// It may read the metrics.
+    #[serde(default)]
+    pub metrics: bool,
+    /// Its conversations: those with these peers, by names, tags, ids or `name~tag`; all there are
+    /// and will be when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversations: Option<Vec<String>>,
+}
+
+/// A token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenView {
+    /// What it is called.
+    pub name: Name,
+    /// It may read.
+    pub read: bool,
+    /// It may send.
+    pub send: bool,
+    /// It may read the metrics.
+    pub metrics: bool,
+    /// The peers whose conversations are its own; `null`: all.
+    pub conversations: Option<Vec<PeerId>>,
+    /// When it was made.
+    pub created: WallTime,
+}
+
+/// A new token, with its secret, which is told only now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenSecretView {
+    /// For the header `Authorization: Bearer`.
+    pub secret: String,
+    /// What it may do.
+    pub token: TokenView,
+    /// Where a bot finds the API, such as `http://127.0.0.1:40123`; `null` when only the socket
+    /// serves it.
+    pub url: Option<String>,
 }

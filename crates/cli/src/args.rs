@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::text::help;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use hallway_model::{Delivery, MessageId, Name, Status};
 use hallway_node::keys::KeyStore;
@@ -47,21 +47,21 @@ pub(crate) enum Command {
     },
     #[command(about = help::TUI, after_help = help::TUI_AFTER)]
     Tui(TuiArgs),
-    #[command(about = help::STOP)]
+    #[command(about = help::STOP, after_help = help::STOP_AFTER)]
     Stop {
         #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, help = help::STOP_TIMEOUT)]
         timeout: Duration,
     },
-    #[command(about = help::STATUS)]
+    #[command(about = help::STATUS, after_help = help::STATUS_AFTER)]
     Status,
-    #[command(about = help::ID)]
+    #[command(about = help::ID, after_help = help::ID_AFTER)]
     Id,
-    #[command(about = help::NAME)]
+    #[command(about = help::NAME, after_help = help::NAME_AFTER)]
     Name {
         #[arg(value_name = "NEW", value_parser = name, help = help::NAME_NEW)]
         new: Option<Name>,
     },
-    #[command(about = help::SET_STATUS)]
+    #[command(about = help::SET_STATUS, after_help = help::SET_STATUS_AFTER)]
     SetStatus {
         #[arg(value_enum, help = help::SET_STATUS_STATUS)]
         status: Availability,
@@ -97,7 +97,7 @@ pub(crate) enum Command {
         #[arg(value_name = "CALL", help = help::CALL_MEANT)]
         call: Option<String>,
     },
-    #[command(about = help::HANG_UP)]
+    #[command(about = help::HANG_UP, after_help = help::HANG_UP_AFTER)]
     HangUp {
         #[arg(value_name = "CALL", help = help::CALL_MEANT)]
         call: Option<String>,
@@ -135,17 +135,17 @@ pub(crate) enum Command {
         #[arg(long, help = help::VERIFY_KEEP_NAME)]
         keep_name: bool,
     },
-    #[command(about = help::BLOCK)]
+    #[command(about = help::BLOCK, after_help = help::BLOCK_AFTER)]
     Block {
         #[arg(help = help::PEER)]
         peer: String,
     },
-    #[command(about = help::UNBLOCK)]
+    #[command(about = help::UNBLOCK, after_help = help::UNBLOCK_AFTER)]
     Unblock {
         #[arg(help = help::PEER)]
         peer: String,
     },
-    #[command(about = help::FORGET)]
+    #[command(about = help::FORGET, after_help = help::FORGET_AFTER)]
     Forget {
         #[arg(help = help::PEER)]
         peer: String,
@@ -159,21 +159,26 @@ pub(crate) enum Command {
     },
     #[command(about = help::DEVICES, after_help = help::DEVICES_AFTER)]
     Devices(DevicesArgs),
-    #[command(about = help::DOCTOR)]
+    #[command(about = help::DOCTOR, after_help = help::DOCTOR_AFTER)]
     Doctor {
         #[arg(help = help::PEER)]
         peer: Option<String>,
     },
     #[command(about = help::ECHO, after_help = help::ECHO_AFTER)]
     Echo(NetworkArgs),
-    #[command(about = help::EXPORT)]
+    #[command(about = help::TOKENS, after_help = help::TOKENS_AFTER)]
+    Tokens {
+        #[command(subcommand)]
+        command: Option<TokensCommand>,
+    },
+    #[command(about = help::EXPORT, after_help = help::EXPORT_AFTER)]
     Export,
     #[command(about = help::COMPLETIONS, after_help = help::COMPLETIONS_AFTER)]
     Completions {
         #[arg(value_enum, help = help::COMPLETIONS_SHELL)]
         shell: Shell,
     },
-    #[command(about = help::MAN)]
+    #[command(about = help::MAN, after_help = help::MAN_AFTER)]
     Man {
         #[arg(long, value_name = "DIR", help = help::MAN_DIR)]
         dir: Option<PathBuf>,
@@ -182,12 +187,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Decision {
-    #[command(about = help::REQUESTS_ACCEPT)]
+    #[command(about = help::REQUESTS_ACCEPT, after_help = help::REQUESTS_ACCEPT_AFTER)]
     Accept {
         #[arg(help = help::PEER)]
         peer: String,
     },
-    #[command(about = help::REQUESTS_DECLINE)]
+    #[command(about = help::REQUESTS_DECLINE, after_help = help::REQUESTS_DECLINE_AFTER)]
     Decline {
         #[arg(help = help::PEER)]
         peer: String,
@@ -195,30 +200,59 @@ pub(crate) enum Decision {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum TokensCommand {
+    #[command(
+        about = help::TOKENS_ADD,
+        after_help = help::TOKENS_ADD_AFTER,
+        group = ArgGroup::new("rights").required(true).multiple(true)
+    )]
+    Add(TokenArgs),
+    #[command(about = help::TOKENS_REVOKE, after_help = help::TOKENS_REVOKE_AFTER)]
+    Revoke {
+        #[arg(value_name = "NAME", value_parser = name, help = help::TOKENS_NAME)]
+        name: Name,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[arg(value_name = "NAME", value_parser = name, help = help::TOKENS_NAME)]
+    pub(crate) name: Name,
+    #[arg(long, group = "rights", help = help::TOKENS_READ)]
+    pub(crate) read: bool,
+    #[arg(long, group = "rights", help = help::TOKENS_SEND)]
+    pub(crate) send: bool,
+    #[arg(long, group = "rights", help = help::TOKENS_METRICS)]
+    pub(crate) metrics: bool,
+    #[arg(long = "in", value_name = "PEER", num_args = 1.., help = help::TOKENS_IN)]
+    pub(crate) conversations: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum FilesCommand {
-    #[command(about = help::FILES_ACCEPT)]
+    #[command(about = help::FILES_ACCEPT, after_help = help::FILES_ACCEPT_AFTER)]
     Accept {
         #[arg(help = help::FILES_ID)]
         id: String,
         #[arg(long, value_name = "DIR", help = help::FILES_TO)]
         to: Option<PathBuf>,
     },
-    #[command(about = help::FILES_DECLINE)]
+    #[command(about = help::FILES_DECLINE, after_help = help::FILES_DECLINE_AFTER)]
     Decline {
         #[arg(help = help::FILES_ID)]
         id: String,
     },
-    #[command(about = help::FILES_PAUSE)]
+    #[command(about = help::FILES_PAUSE, after_help = help::FILES_PAUSE_AFTER)]
     Pause {
         #[arg(help = help::FILES_ID)]
         id: String,
     },
-    #[command(about = help::FILES_RESUME)]
+    #[command(about = help::FILES_RESUME, after_help = help::FILES_RESUME_AFTER)]
     Resume {
         #[arg(help = help::FILES_ID)]
         id: String,
     },
-    #[command(about = help::FILES_CANCEL)]
+    #[command(about = help::FILES_CANCEL, after_help = help::FILES_CANCEL_AFTER)]
     Cancel {
         #[arg(help = help::FILES_ID)]
         id: String,

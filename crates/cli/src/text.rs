@@ -9,14 +9,18 @@ use std::time::Duration;
 
 mod files;
 mod start;
+mod tokens;
 
 pub(crate) use files::*;
 pub(crate) use hallway_tui::call_record;
 pub(crate) use hallway_tui::format::{bytes, percent, talked};
 pub(crate) use start::*;
+pub(crate) use tokens::*;
 
 /// What `--help` says.
 pub(crate) mod help {
+    pub(crate) use super::tokens::help::*;
+
     pub(crate) const ABOUT: &str = "Talk to the people on your network, without a server";
     pub(crate) const LONG_ABOUT: &str = "\
 Talk to the people on your network, without a server.
@@ -90,12 +94,31 @@ Examples:
     pub(crate) const NO_MDNS: &str = "Neither announce this node nor look for others";
 
     pub(crate) const STOP: &str = "Stop the node, and wait until it is gone";
+    pub(crate) const STOP_AFTER: &str = "\
+Examples:
+  hallway stop
+  hallway stop --timeout 60 && cp -r ~/.local/share/hallway /backup";
     pub(crate) const STOP_TIMEOUT: &str = "Give up waiting after so many seconds";
     pub(crate) const STATUS: &str = "Show the node: name, port, addresses, sessions, what is wrong";
+    pub(crate) const STATUS_AFTER: &str = "\
+Examples:
+  hallway status
+  hallway status --json | jq .sessions";
     pub(crate) const ID: &str = "Print your id";
+    pub(crate) const ID_AFTER: &str = "\
+Examples:
+  hallway id                         what others may check you by";
     pub(crate) const NAME: &str = "Print your name, or take a new one";
+    pub(crate) const NAME_AFTER: &str = "\
+Examples:
+  hallway name
+  hallway name 'Bo Li'";
     pub(crate) const NAME_NEW: &str = "The new name: up to 64 bytes, about 21 Chinese characters";
     pub(crate) const SET_STATUS: &str = "Tell others whether you are there";
+    pub(crate) const SET_STATUS_AFTER: &str = "\
+Examples:
+  hallway set-status away
+  hallway set-status available";
     pub(crate) const SET_STATUS_STATUS: &str = "What to tell";
 
     pub(crate) const PEERS: &str = "List who is here, and whom you know";
@@ -148,10 +171,26 @@ Examples:
 They go to the usual folder, or to the one that `downloads` names in config.toml in the home;
 `files_kb_per_second` there holds back all that leaves.";
     pub(crate) const FILES_ACCEPT: &str = "Take what is offered";
+    pub(crate) const FILES_ACCEPT_AFTER: &str = "\
+Examples:
+  hallway files accept 5d0c
+  hallway files accept 5d0c --to ~/Desktop";
     pub(crate) const FILES_DECLINE: &str = "Do not take what is offered";
+    pub(crate) const FILES_DECLINE_AFTER: &str = "\
+Examples:
+  hallway files decline 5d0c";
     pub(crate) const FILES_PAUSE: &str = "Hold a transfer for now";
+    pub(crate) const FILES_PAUSE_AFTER: &str = "\
+Examples:
+  hallway files pause 5d0c";
     pub(crate) const FILES_RESUME: &str = "Go on with it";
+    pub(crate) const FILES_RESUME_AFTER: &str = "\
+Examples:
+  hallway files resume 5d0c";
     pub(crate) const FILES_CANCEL: &str = "Give it up, and remove what has come of it";
+    pub(crate) const FILES_CANCEL_AFTER: &str = "\
+Examples:
+  hallway files cancel 5d0c";
     pub(crate) const FILES_LIMIT: &str =
         "Say up to which size files of contacts are taken unasked, or set it";
     pub(crate) const FILES_LIMIT_AFTER: &str = "\
@@ -236,6 +275,10 @@ Examples:
   hallway answer Cy                  of several that ring, this one
   hallway hang-up Cy                 decline it";
     pub(crate) const HANG_UP: &str = "Hang up, give up or decline";
+    pub(crate) const HANG_UP_AFTER: &str = "\
+Examples:
+  hallway hang-up
+  hallway hang-up Cy                 of several calls, this one";
     pub(crate) const MUTE: &str = "Let nothing of your microphone through";
     pub(crate) const MUTE_AFTER: &str = "\
 Examples:
@@ -272,8 +315,19 @@ Examples:
     pub(crate) const VERIFY_NUMBER: &str = "The 60 digits the other person reads out";
     pub(crate) const VERIFY_KEEP_NAME: &str = "Keep this contact although another uses their name";
     pub(crate) const BLOCK: &str = "Let nothing from or to a peer pass";
+    pub(crate) const BLOCK_AFTER: &str = "\
+Examples:
+  hallway block Bo
+  hallway block Bo~k3fa              of two with one name, this one";
     pub(crate) const UNBLOCK: &str = "Undo a block";
+    pub(crate) const UNBLOCK_AFTER: &str = "\
+Examples:
+  hallway unblock Bo";
     pub(crate) const FORGET: &str = "Remove a peer and everything you wrote with them";
+    pub(crate) const FORGET_AFTER: &str = "\
+Examples:
+  hallway forget Bo
+  hallway forget Bo --yes            in a script";
     pub(crate) const FORGET_YES: &str = "Do not ask";
     pub(crate) const REQUESTS: &str = "List strangers who wrote, and decide";
     pub(crate) const REQUESTS_AFTER: &str = "\
@@ -282,7 +336,13 @@ Examples:
   hallway requests accept Cy
   hallway requests decline Cy";
     pub(crate) const REQUESTS_ACCEPT: &str = "Take them as a contact";
+    pub(crate) const REQUESTS_ACCEPT_AFTER: &str = "\
+Examples:
+  hallway requests accept Cy";
     pub(crate) const REQUESTS_DECLINE: &str = "Remove them and what they wrote";
+    pub(crate) const REQUESTS_DECLINE_AFTER: &str = "\
+Examples:
+  hallway requests decline Cy";
 
     pub(crate) const DEVICES: &str = "List microphones and speakers, choose, and try them out";
     pub(crate) const DEVICES_AFTER: &str = "\
@@ -297,6 +357,10 @@ Examples:
     pub(crate) const DEVICES_TEST: &str = "Record a sentence and play it back";
     pub(crate) const DOCTOR: &str =
         "Find out what is wrong with this network, or the way to a peer";
+    pub(crate) const DOCTOR_AFTER: &str = "\
+Examples:
+  hallway doctor
+  hallway doctor Bo                  also the way to Bo";
     pub(crate) const ECHO: &str = "Run a test contact that answers what it is sent";
     pub(crate) const ECHO_AFTER: &str = "\
 It is a second node, \"Echo\", with its data in the folder `echo` of the home. It takes everybody
@@ -307,6 +371,9 @@ Examples:
   hallway send Echo 'anybody there?'
   hallway log Echo";
     pub(crate) const EXPORT: &str = "Print everything as JSON Lines, to keep or to move";
+    pub(crate) const EXPORT_AFTER: &str = "\
+Examples:
+  hallway export > history.jsonl";
     pub(crate) const COMPLETIONS: &str = "Print completions for a shell";
     pub(crate) const COMPLETIONS_AFTER: &str = "\
 Examples:
@@ -314,6 +381,10 @@ Examples:
   hallway completions fish > ~/.config/fish/completions/hallway.fish";
     pub(crate) const COMPLETIONS_SHELL: &str = "The shell";
     pub(crate) const MAN: &str = "Print the manual page, or write all of them";
+    pub(crate) const MAN_AFTER: &str = "\
+Examples:
+  hallway man | man -l -
+  hallway man --dir ~/.local/share/man/man1";
     pub(crate) const MAN_DIR: &str = "Write a page for each command into this folder";
 }
 

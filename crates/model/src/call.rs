@@ -1,10 +1,11 @@
 //! Calls as faces show them, and what stays of them in the history.
 
 use crate::{CallId, PeerId, WallTime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whose call it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallDirection {
     /// We called.
@@ -14,7 +15,9 @@ pub enum CallDirection {
 }
 
 /// How far a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CallState {
     /// Ours, and their node has not said yet that it rings.
@@ -28,7 +31,7 @@ pub enum CallState {
 }
 
 /// Why a call is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallEnd {
     /// Somebody hung up a call that was answered.
@@ -56,7 +59,7 @@ pub enum CallEnd {
 }
 
 /// What became of a call, for the history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallOutcome {
     /// They talked.
@@ -86,7 +89,7 @@ impl CallOutcome {
 }
 
 /// What stays of a call in the history of both sides. Its caller writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallRecord {
     /// What became of it.
     pub outcome: CallOutcome,
@@ -95,7 +98,7 @@ pub struct CallRecord {
 }
 
 /// One call: a line of `hallway calls`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallView {
     /// Which.
     pub id: CallId,
@@ -138,7 +141,7 @@ pub struct CallView {
 }
 
 /// How a call sounds, measured over the last seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CallStatsView {
     /// From their mouth to our ear, estimated.
     pub mouth_to_ear_ms: Option<f64>,
@@ -159,7 +162,9 @@ pub struct CallStatsView {
 }
 
 /// How a call sounds, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum CallQuality {
     /// Words are lost.

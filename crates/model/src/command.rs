@@ -191,6 +191,28 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::NoSuchPeer,
+        Self::AmbiguousName,
+        Self::BadId,
+        Self::Blocked,
+        Self::NameCollision,
+        Self::NumberMismatch,
+        Self::TooLong,
+        Self::BadValue,
+        Self::NoSuchMessage,
+        Self::NoSuchTransfer,
+        Self::TransferState,
+        Self::FileUnreadable,
+        Self::OutboxFull,
+        Self::Storage,
+        Self::Oneself,
+        Self::Unreachable,
+        Self::NoSuchCall,
+        Self::CallBusy,
+    ];
+
     /// The code in `application/problem+json`.
     pub fn code(self) -> &'static str {
         match self {

@@ -1,10 +1,11 @@
 //! Sound devices as faces show them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Which way the sound goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SoundDirection {
     /// A microphone.
@@ -23,7 +24,7 @@ impl fmt::Display for SoundDirection {
 }
 
 /// One sound device that is plugged in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceView {
     /// Stays the same when it is unplugged and plugged in again.
     pub id: String,
@@ -40,7 +41,7 @@ pub struct DeviceView {
 }
 
 /// Every sound device, and which are to be used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DevicesView {
     /// What is plugged in.
     pub devices: Vec<DeviceView>,

@@ -1,9 +1,12 @@
 //! What `hallway doctor` finds out about this host, its network and a peer.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How one check came out. The order is the order of severity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As it should be.
@@ -15,7 +18,7 @@ pub enum Outcome {
 }
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// A stable name, such as `multicast`.
     pub name: String,
@@ -28,7 +31,7 @@ pub struct Check {
 }
 
 /// Everything that was looked at, in the order in which a message would meet it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The checks.
     pub checks: Vec<Check>,

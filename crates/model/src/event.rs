@@ -1,10 +1,11 @@
 //! What happens, as the event stream tells it.
 
 use crate::{CallId, CallView, Delivery, MessageView, PeerId, PeerView, TransferView};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One line of `hallway tail --json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// The durable cursor: `tail --since` with it shows every later change to messages.
     pub event: u64,
@@ -14,7 +15,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventKind {
     /// A message is new, or its text or its reactions changed.

@@ -1,6 +1,8 @@
 //! Identifiers and their text forms.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -278,7 +280,17 @@ hex_id!(GroupId);
 
 /// In JSON an id is its text; in CBOR and other binary forms it is its bytes.
 macro_rules! serde_as_text_or_bytes {
-    ($name:ident, $length:literal) => {
+    ($name:ident, $length:literal, $pattern:literal) => {
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if serializer.is_human_readable() {
@@ -315,11 +327,11 @@ macro_rules! serde_as_text_or_bytes {
         }
     };
 }
-serde_as_text_or_bytes!(PeerId, 32);
-serde_as_text_or_bytes!(MessageId, 16);
-serde_as_text_or_bytes!(CallId, 16);
-serde_as_text_or_bytes!(ContentId, 16);
-serde_as_text_or_bytes!(GroupId, 16);
+serde_as_text_or_bytes!(PeerId, 32, "^[a-z2-7]{55}$");
+serde_as_text_or_bytes!(MessageId, 16, "^[0-9a-f]{32}$");
+serde_as_text_or_bytes!(CallId, 16, "^[0-9a-f]{32}$");
+serde_as_text_or_bytes!(ContentId, 16, "^[0-9a-f]{32}$");
+serde_as_text_or_bytes!(GroupId, 16, "^[0-9a-f]{32}$");
 
 /// Where a message belongs: a talk between two, or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

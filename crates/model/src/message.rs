@@ -4,10 +4,13 @@ use crate::{
     CallRecord, ConversationId, EMOJI_BYTES_MAX, FILE_NAME_BYTES_MAX, LEFT_OUT_NAMES_MAX,
     MEDIA_TYPE_BYTES_MAX, MessageId, Offer, PeerId, TEXT_BYTES_MAX, THUMBNAIL_BYTES_MAX, WallTime,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How far a message has come. The order is the order of progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// Safe on this disk; goes out when the peer is there.

@@ -1,13 +1,14 @@
 //! Names people give themselves. A name is for display; it is never identity.
 
 use crate::NAME_BYTES_MAX;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
 /// A display name: NFC, 1 to 64 bytes, no control, bidirectional or invisible formatting
 /// characters, no white space at its ends or in runs.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
 

@@ -1,6 +1,7 @@
 //! What a node remembers of another person.
 
 use crate::{Name, PeerId, WallTime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -16,7 +17,7 @@ pub enum Relation {
 }
 
 /// What a person says of their own availability.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Here.
@@ -29,7 +30,7 @@ pub enum Status {
 }
 
 /// How near a peer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
     /// A session is open: proven, this moment.

@@ -1,5 +1,6 @@
 //! Time as the pure parts see it: an argument, never a clock.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -34,7 +35,18 @@ impl Sub<Instant> for Instant {
 
 /// Wall-clock time in milliseconds since 1970-01-01T00:00:00Z. For display only: it may jump.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct WallTime(pub u64);

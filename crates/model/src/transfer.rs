@@ -1,6 +1,7 @@
 //! Files on their way: what is offered, how far it has come, and what faces show of it.
 
 use crate::{ContentId, Message, MessageId, PeerId, WallTime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -97,7 +98,9 @@ impl TransferPhase {
 }
 
 /// Why a transfer cannot be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, thiserror::Error,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferFailure {
     /// The sender's file is gone or cannot be read.
@@ -162,7 +165,7 @@ pub enum TransferAct {
 }
 
 /// How a transfer stands now, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferState {
     /// The receiver has not decided.
@@ -212,7 +215,7 @@ impl TransferState {
 }
 
 /// One transfer: a line of `hallway files`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TransferView {
     /// The id of the message that offers it.
     pub id: String,
@@ -244,7 +247,7 @@ pub struct TransferView {
 }
 
 /// What a message or transfer offers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileView {
     /// As its owner calls it.
     pub name: String,

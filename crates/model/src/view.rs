@@ -1,11 +1,12 @@
 //! What the faces show: the JSON of the local API.
 
 use crate::{CallRecord, Delivery, FileView, Name, PeerId, Status, WallTime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 /// The node itself: `GET /api/v1/status`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusView {
     /// Our id.
     pub id: PeerId,
@@ -33,12 +34,12 @@ pub struct StatusView {
     pub event: u64,
     /// When the list of peers is empty or something is wrong: why, in words.
     pub notices: Vec<String>,
-    /// What went wrong with peers since the start, by reason.
+    /// What was counted since the start, most of it what went wrong with peers, by reason.
     pub counters: Vec<CounterView>,
 }
 
 /// How often something happened since the node started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CounterView {
     /// A stable name, such as `bad_handshake`.
     pub name: String,
@@ -47,7 +48,7 @@ pub struct CounterView {
 }
 
 /// One person: a line of `hallway peers`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerView {
     /// Who.
     pub id: PeerId,
@@ -97,7 +98,7 @@ pub struct AddressView {
 }
 
 /// One message as shown: edits and deletions applied, reactions gathered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageView {
     /// The message's id.
     pub id: String,
@@ -134,7 +135,7 @@ pub struct MessageView {
 }
 
 /// The message a reply is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuoteView {
     /// Its id.
     pub id: String,
@@ -145,7 +146,7 @@ pub struct QuoteView {
 }
 
 /// One emoji of one person on a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReactionView {
     /// The emoji.
     pub emoji: String,
@@ -154,7 +155,7 @@ pub struct ReactionView {
 }
 
 /// What `hallway verify PEER` shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyView {
     /// Whose key.
     pub id: PeerId,

@@ -155,6 +155,11 @@ impl Driver {
         match report {
             Report::Input(input) => self.handle(input),
             Report::Event(kind) => self.tell(News::Event(kind)),
+            Report::Packets(packets) => {
+                for (name, number) in packets {
+                    self.engine.count_many(name, number);
+                }
+            }
         }
     }
 

@@ -30,6 +30,7 @@ pub(crate) const BY_AUTHOR: &str = "WHERE m.id = ?1 AND m.author = ?2";
 pub(crate) const CHANGES: &str = "WHERE m.kind <= 2 AND m.change > ?1 ORDER BY m.change LIMIT ?2";
 pub(crate) const OUTBOX: &str =
     "WHERE m.conversation = ?1 AND m.delivery = 0 AND m.seq > ?2 ORDER BY m.seq LIMIT ?3";
+pub(crate) const QUEUED: &str = "SELECT count(*) FROM messages WHERE delivery = 0";
 pub(crate) const CANDIDATES: &str = "SELECT m.row, m.text FROM search \
      CROSS JOIN messages m ON m.row = search.rowid \
      WHERE search MATCH ?1 ORDER BY search.rowid DESC";
@@ -198,6 +199,15 @@ impl Reader {
         })
     }
 
+    /// How many messages of ours, to whomever, were not delivered yet.
+    pub fn queued(&self) -> Result<u64, StoreError> {
+        self.pool.read(|connection| {
+            let mut statement = connection.prepare_cached(QUEUED)?;
+            let queued: i64 = statement.query_row([], |row| row.get(0))?;
+            Ok(queued.unsigned_abs())
+        })
+    }
+
     /// How many messages of this peer have a sequence number above `read_by_us`.
     pub fn unread(&self, peer: &PeerId, read_by_us: u64) -> Result<u64, StoreError> {
         self.pool
@@ -358,6 +368,10 @@ mod tests {
             (writer::UNDELIVERED.to_owned(), "SCAN i"),
             (stored::sql(export::MESSAGES), "SCAN m"),
             (stored::sql(CALLS), "SCAN m USING INDEX messages_of_calls"),
+            (
+                QUEUED.to_owned(),
+                "SCAN messages USING COVERING INDEX outbox",
+            ),
         ] {
             let plan = plan(&connection, &sql);
             assert_eq!(plan.matches("SCAN").count(), 1, "{sql}: {plan}");

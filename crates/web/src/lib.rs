@@ -85,6 +85,8 @@ fn serve(asset: &Asset, tag: &HeaderValue, policy: &HeaderValue, headers: &Heade
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ),
+        // What `frame-ancestors` says, for who does not know it.
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
         (
             header::REFERRER_POLICY,
             HeaderValue::from_static("no-referrer"),

@@ -4,7 +4,7 @@ use super::request::Body as JsonBody;
 use super::uploads::{self, Upload};
 use super::{Result, ask, off_the_reactor, resolve, unexpected};
 use crate::problem::ProblemView;
-use crate::schema::{Done, OfferRequest, OffersRequest, OpenRequest, TakeRequest};
+use crate::schema::{Done, OfferRequest, OffersRequest, OpenRequest, TakeRequest, UploadQuery};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -125,7 +125,7 @@ pub(super) async fn upload(
     RawQuery(query): RawQuery,
     body: Body,
 ) -> Result<Json<Vec<TransferView>>> {
-    let asked = Uploading::of(query.as_deref().unwrap_or_default())?;
+    let asked = uploading(query.as_deref().unwrap_or_default())?;
     let mut receivers = Vec::new();
     // Whoever is not there is told before all of it is sent.
     for reference in &asked.to {
@@ -171,42 +171,34 @@ async fn offer_upload(
     Ok(offered)
 }
 
-/// What the query of an upload says.
-struct Uploading {
-    to: Vec<String>,
-    name: String,
-    client_id: Option<String>,
-}
-
-impl Uploading {
-    fn of(query: &str) -> Result<Self> {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
-            .map_err(|error| ProblemView::bad_request(error.to_string()))?;
-        let (mut to, mut name, mut client_id) = (Vec::new(), None, None);
-        for (key, value) in pairs {
-            match key.as_str() {
-                "to" if to.len() < RECEIVERS_MAX => to.push(value),
-                "name" if name.is_none() => name = Some(value),
-                "client_id" if client_id.is_none() => client_id = Some(value),
-                _ => {
-                    let detail = format!(
-                        "`{key}` is too much: an upload takes up to {RECEIVERS_MAX} `to`, \
-                         one `name` and one `client_id`"
-                    );
-                    return Err(ProblemView::bad_request(detail));
-                }
+/// Reads the query by hand: it may say several times to whom.
+fn uploading(query: &str) -> Result<UploadQuery> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
+        .map_err(|error| ProblemView::bad_request(error.to_string()))?;
+    let (mut to, mut name, mut client_id) = (Vec::new(), None, None);
+    for (key, value) in pairs {
+        match key.as_str() {
+            "to" if to.len() < RECEIVERS_MAX => to.push(value),
+            "name" if name.is_none() => name = Some(value),
+            "client_id" if client_id.is_none() => client_id = Some(value),
+            _ => {
+                let detail = format!(
+                    "`{key}` is too much: an upload takes up to {RECEIVERS_MAX} `to`, one `name` \
+                     and one `client_id`"
+                );
+                return Err(ProblemView::bad_request(detail));
             }
         }
-        match name.filter(|name| !name.is_empty()) {
-            Some(name) if !to.is_empty() => Ok(Self {
-                to,
-                name,
-                client_id,
-            }),
-            _ => {
-                let detail = "an upload needs a `name` and at least one `to` in its query";
-                Err(ProblemView::bad_request(detail))
-            }
+    }
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) if !to.is_empty() => Ok(UploadQuery {
+            to,
+            name,
+            client_id,
+        }),
+        _ => {
+            let detail = "an upload needs a `name` and at least one `to` in its query";
+            Err(ProblemView::bad_request(detail))
         }
     }
 }

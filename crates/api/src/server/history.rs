@@ -2,7 +2,8 @@
 
 use super::request::Asked;
 use super::stream::NDJSON;
-use super::{Result, ask, off_the_reactor, resolve, this_node, unexpected, unreadable};
+use super::{Result, ask, off_the_reactor, this_node, unexpected, unreadable};
+use crate::caller::Caller;
 use crate::problem::ProblemView;
 use crate::schema::{LOG_MESSAGES_MAX, LogQuery};
 use axum::Json;
@@ -31,6 +32,7 @@ const EXPORT_CHUNKS_WAITING: usize = 4;
 
 pub(super) async fn log(
     State(node): State<Handle>,
+    caller: Caller,
     Asked(query): Asked<LogQuery>,
 ) -> Result<Json<Vec<MessageView>>> {
     if query.limit.is_some_and(|limit| limit > LOG_MESSAGES_MAX) {
@@ -38,8 +40,12 @@ pub(super) async fn log(
         return Err(ProblemView::bad_request(detail));
     }
     let conversation = match &query.peer {
-        Some(peer) => Some(ConversationId::Peer(resolve(&node, peer).await?.id)),
-        None => None,
+        Some(peer) => Some(ConversationId::Peer(caller.resolve(&node, peer).await?.id)),
+        None if caller.sees_all() => None,
+        None => {
+            let detail = "the token is not for all conversations: say which with `peer`";
+            return Err(ProblemView::not_allowed(detail));
+        }
     };
     let me = this_node(&node).await?.id;
     ask(&node, Command::Flush).await?;

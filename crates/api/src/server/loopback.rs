@@ -1,13 +1,9 @@
 //! The loopback port: the page and the API behind one guard.
 
-use super::{BODY_BYTES_MAX, router};
-use crate::gate::{Gate, TICKET_PATH, exchange, guard};
+use super::Api;
+use crate::gate::{Gate, guard};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::post;
-use hallway_node::Handle;
-use hallway_node::home::Home;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,26 +13,22 @@ use tokio::net::{TcpListener, TcpStream};
 /// Wait before the next attempt when the system has no descriptor left for a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 
-/// Serves the page and the API on loopback until the node is told to stop.
-pub async fn serve_page(
-    listener: TcpListener,
-    node: Handle,
-    home: Home,
-    gate: Arc<Gate>,
-    page: Router,
-) -> io::Result<()> {
-    let stop = node.clone();
-    let tickets = Router::new()
-        .route(TICKET_PATH, post(exchange))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(gate.clone());
-    let routes = page
-        .merge(tickets)
-        .merge(router(node, home, None))
-        .layer(from_fn_with_state(gate, guard));
-    axum::serve(OwnUser(listener), routes)
-        .with_graceful_shutdown(async move { stop.stopping().await })
-        .await
+impl Api {
+    /// Serves the page and the API on loopback, to those the gate lets through, until the node is
+    /// told to stop. The page is served to whoever may connect; the API wants a token.
+    pub async fn serve_page(
+        self,
+        listener: TcpListener,
+        gate: Arc<Gate>,
+        page: Router,
+    ) -> io::Result<()> {
+        let stop = self.node.clone();
+        let routes = page.merge(self.router(false));
+        let routes = routes.layer(from_fn_with_state(gate, guard));
+        axum::serve(OwnUser(listener), routes)
+            .with_graceful_shutdown(async move { stop.stopping().await })
+            .await
+    }
 }
 
 /// Accepts connections of this user and of root. On Linux the kernel knows whose they are; where

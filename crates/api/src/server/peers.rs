@@ -2,6 +2,7 @@
 
 use super::request::{Body, Meant};
 use super::{Result, ask, off_the_reactor, resolve, unexpected, unreadable};
+use crate::caller::Caller;
 use crate::problem::ProblemView;
 use crate::schema::{ConnectRequest, Done, ReadRequest, VerifyRequest};
 use axum::Json;
@@ -14,16 +15,23 @@ use hallway_node::config::parse_address;
 use std::collections::HashMap;
 use std::time::Duration;
 
-pub(super) async fn list(State(node): State<Handle>) -> Result<Json<Vec<PeerView>>> {
-    let Answer::Peers(mut peers) = ask(&node, Command::Peers).await? else {
+pub(super) async fn list(
+    State(node): State<Handle>,
+    caller: Caller,
+) -> Result<Json<Vec<PeerView>>> {
+    let Answer::Peers(peers) = ask(&node, Command::Peers).await? else {
         return Err(unexpected());
     };
+    let mut peers: Vec<_> = peers
+        .into_iter()
+        .filter_map(|peer| caller.view(peer))
+        .collect();
     count_unread(&node, &mut peers).await?;
     Ok(Json(peers))
 }
 
-pub(super) async fn requests(state: State<Handle>) -> Result<Json<Vec<PeerView>>> {
-    let Json(mut peers) = list(state).await?;
+pub(super) async fn requests(state: State<Handle>, caller: Caller) -> Result<Json<Vec<PeerView>>> {
+    let Json(mut peers) = list(state, caller).await?;
     peers.retain(|peer| peer.request);
     Ok(Json(peers))
 }
@@ -69,10 +77,12 @@ async fn introduced(node: &Handle, id: &str) -> Result<PeerView> {
 
 pub(super) async fn show(
     State(node): State<Handle>,
-    Meant(mut peer): Meant,
+    caller: Caller,
+    Meant(peer): Meant,
 ) -> Result<Json<PeerView>> {
-    count_unread(&node, std::slice::from_mut(&mut *peer)).await?;
-    Ok(Json(*peer))
+    let mut peer = caller.view(*peer).ok_or_else(unexpected)?;
+    count_unread(&node, std::slice::from_mut(&mut peer)).await?;
+    Ok(Json(peer))
 }
 
 /// The engine does not keep messages: how many are unread is on disk.

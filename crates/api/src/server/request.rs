@@ -1,6 +1,7 @@
 //! Extractors whose refusals are problems that name the field at fault.
 
-use super::{BODY_BYTES_MAX, resolve};
+use super::BODY_BYTES_MAX;
+use crate::caller::Caller;
 use crate::problem::ProblemView;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
@@ -42,15 +43,16 @@ impl<T: DeserializeOwned> FromRequestParts<Handle> for Asked<T> {
     }
 }
 
-/// The peer that `{peer}` in the path means.
+/// The peer that `{peer}` in the path means to who asks.
 pub(super) struct Meant(pub(super) Box<PeerView>);
 
 impl FromRequestParts<Handle> for Meant {
     type Rejection = ProblemView;
 
     async fn from_request_parts(parts: &mut Parts, node: &Handle) -> Result<Self, ProblemView> {
+        let caller = Caller::from_request_parts(parts, node).await?;
         match Path::<String>::from_request_parts(parts, node).await {
-            Ok(Path(reference)) => resolve(node, &reference).await.map(Self),
+            Ok(Path(reference)) => caller.resolve(node, &reference).await.map(Self),
             Err(rejection) => Err(ProblemView::bad_request(rejection.body_text())),
         }
     }

@@ -1,9 +1,8 @@
 //! Sending, and waiting for how far the message comes.
 
 use super::request::Body as JsonBody;
-use super::{
-    Result, ask, off_the_reactor, resolve, state_on_disk, this_node, unexpected, unreadable,
-};
+use super::{Result, ask, off_the_reactor, state_on_disk, this_node, unexpected, unreadable};
+use crate::caller::Caller;
 use crate::problem::ProblemView;
 use crate::schema::{SendRequest, SendView};
 use axum::Json;
@@ -24,16 +23,18 @@ const WAIT_MAX: Duration = Duration::from_hours(1);
 
 pub(super) async fn send(
     State(node): State<Handle>,
+    caller: Caller,
     JsonBody(request): JsonBody<SendRequest>,
 ) -> Result<Json<SendView>> {
     let wanted = request.wait.unwrap_or(Delivery::Queued);
     let patience = patience(request.timeout_ms);
     let body = body_of(&request)?;
-    let to = ConversationId::Peer(resolve(&node, &request.to).await?.id);
+    let to = ConversationId::Peer(caller.resolve(&node, &request.to).await?.id);
+    caller.check_body(&body)?;
     check_target(&node, to, &body).await?;
     // Listen before sending: the answer of a fast peer must not be missed.
     let events = node.events();
-    let client_id = request.client_id;
+    let client_id = request.client_id.map(|id| caller.client_id(id));
     let repeatable = client_id.is_some();
     let sent = ask(
         &node,

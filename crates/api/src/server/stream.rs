@@ -2,6 +2,7 @@
 
 use super::Result;
 use super::request::Asked;
+use crate::caller::Caller;
 use crate::feed::Feed;
 use crate::problem::ProblemView;
 use crate::schema::EventsQuery;
@@ -21,11 +22,14 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 
 pub(super) async fn events(
     State(node): State<Handle>,
+    caller: Caller,
     Asked(query): Asked<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let feed = Feed::open(node, last_event_id(&headers)?.or(query.since)).await?;
+    let me = feed.me();
     let events = stream::unfold(feed, async |mut feed| Some((feed.next().await?, feed)));
+    let events = events.filter_map(move |event| std::future::ready(caller.hears(&me, event)));
     if accepts_sse(&headers) {
         let events = events.map(|event| Ok::<_, Infallible>(sse_of(&event)));
         return Ok(Sse::new(events)

@@ -74,6 +74,8 @@ async fn a_listener_that_comes_back_again_and_again_misses_and_repeats_nothing()
 async fn a_listener_too_slow_for_the_backlog_is_caught_up_from_disk() {
     let node = TestNode::start("Ann").await;
     let mut feed = Feed::open(node.handle.clone(), None).await.unwrap();
+    // Connected, and reading nothing for now.
+    let mut deaf = node.client.events(None).await.unwrap();
     write(&node, 0..1).await;
     while new_text(&feed.next().await.unwrap()).is_none() {}
     // The backlog holds 10,000 events, rounded up to a power of two. That they were told is known
@@ -102,6 +104,16 @@ async fn a_listener_too_slow_for_the_backlog_is_caught_up_from_disk() {
     // Requests made at once are carried out in any order.
     told.sort_unstable();
     assert!(told.into_iter().eq(1..17_010), "a gap or a repetition");
+    // Whoever did not read at all held up nobody, and has missed nothing either.
+    let (mut told, mut lagged) = (Vec::new(), 0);
+    while told.len() < 17_010 {
+        let event = deaf.next().await.unwrap().unwrap();
+        let is_lag = matches!(&event.kind, EventKind::Notice { code, .. } if code == "lagged");
+        lagged += usize::from(is_lag);
+        told.extend(new_text(&event).map(|text| text.parse::<usize>().unwrap()));
+    }
+    told.sort_unstable();
+    assert!(told.into_iter().eq(0..17_010) && lagged == 1, "{lagged}");
 }
 
 #[tokio::test]

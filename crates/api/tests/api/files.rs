@@ -11,18 +11,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 /// One white pixel.
-const GIF: &[u8] =
+pub(crate) const GIF: &[u8] =
     b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
 /// A reply with a body of any bytes.
-struct Reply {
+pub(crate) struct Reply {
     status: u16,
     head: String,
     body: Vec<u8>,
 }
 
 impl Reply {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         let found = lines.find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value)
@@ -32,19 +32,19 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 }
 
-async fn begin(node: &TestNode, line: &str, headers: &str) -> UnixStream {
+pub(crate) async fn begin(node: &TestNode, line: &str, headers: &str) -> UnixStream {
     let mut stream = UnixStream::connect(&node.socket).await.unwrap();
     let head = format!("{line} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream
 }
 
-async fn reply(mut stream: UnixStream) -> Reply {
+pub(crate) async fn reply(mut stream: UnixStream) -> Reply {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     let end = bytes
@@ -79,11 +79,11 @@ fn dechunk(mut rest: &[u8]) -> Vec<u8> {
     whole
 }
 
-async fn get(node: &TestNode, path: &str, headers: &str) -> Reply {
+pub(crate) async fn get(node: &TestNode, path: &str, headers: &str) -> Reply {
     reply(begin(node, &format!("GET /api/v1/{path}"), headers).await).await
 }
 
-async fn upload(node: &TestNode, query: &str, body: &[u8]) -> Reply {
+pub(crate) async fn upload(node: &TestNode, query: &str, body: &[u8]) -> Reply {
     let line = format!("POST /api/v1/files/upload?{query}");
     let headers = format!("Content-Length: {}\r\n", body.len());
     let mut stream = begin(node, &line, &headers).await;
@@ -107,7 +107,7 @@ async fn until_entries(folder: &Path, count: usize) {
     }
 }
 
-fn transfer(state: TransferState) -> impl Fn(&EventKind) -> Option<TransferView> {
+pub(crate) fn transfer(state: TransferState) -> impl Fn(&EventKind) -> Option<TransferView> {
     move |kind| {
         let EventKind::Transfer { transfer } = kind else {
             return None;
@@ -117,7 +117,12 @@ fn transfer(state: TransferState) -> impl Fn(&EventKind) -> Option<TransferView>
 }
 
 /// What Bo gets of a file that Ann uploads.
-async fn arrived(ann: &TestNode, bo: &TestNode, query: &str, body: &[u8]) -> TransferView {
+pub(crate) async fn arrived(
+    ann: &TestNode,
+    bo: &TestNode,
+    query: &str,
+    body: &[u8],
+) -> TransferView {
     let mut events = bo.client.events(None).await.unwrap();
     let sent = upload(ann, query, body).await;
     assert_eq!(sent.status, 200, "{}", sent.json());

@@ -1,9 +1,13 @@
 //! The API of real nodes, over its socket.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod bots;
 mod calls;
+mod codes;
+mod document;
 mod events;
 mod files;
+mod metrics;
 mod node;
 mod requests;
 mod talk;

@@ -1,6 +1,6 @@
 //! Real nodes for the tests: on loopback, without multicast, each in a folder of its own.
 
-use hallway_api::{Client, ConnectRequest, SendRequest};
+use hallway_api::{Api, Client, ConnectRequest, SendRequest};
 use hallway_model::{Delivery, Name, PeerView};
 use hallway_node::home::Home;
 use hallway_node::keys::{self, KeyStore};
@@ -54,7 +54,8 @@ impl TestNode {
             version: "0",
         };
         let handle = hallway_node::start(config).await.unwrap();
-        let serving = tokio::spawn(hallway_api::serve(listener, handle.clone(), home, None));
+        let api = Api::new(handle.clone(), home, None);
+        let serving = tokio::spawn(api.serve(listener));
         let client = Client::new(&socket);
         Self {
             handle,

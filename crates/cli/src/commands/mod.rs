@@ -13,6 +13,7 @@ mod passphrase;
 mod peers;
 mod send;
 mod start;
+mod tokens;
 mod trust;
 mod tui;
 mod up;
@@ -81,6 +82,7 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         Command::Devices(args) => devices::devices(&cx, args).await,
         Command::Doctor { peer } => doctor::doctor(&cx, peer).await,
         Command::Echo(args) => echo::echo(&cx, args).await,
+        Command::Tokens { command } => tokens::tokens(&cx, command).await,
         Command::Export => history::export(&cx).await,
         Command::Completions { shell } => docs::completions(&cx, shell),
         Command::Man { dir } => docs::man(&cx, dir),

@@ -6,7 +6,7 @@ use crate::args::{KeyStoreArg, NetworkArgs, UpArgs};
 use crate::failure::{Failure, Result};
 use crate::{show, text};
 use anyhow::Context as _;
-use hallway_api::Gate;
+use hallway_api::{Api, Gate};
 use hallway_model::{Answer, Command, StatusView};
 use hallway_node::audio::{Preferences, Source};
 use hallway_node::config::Config;
@@ -19,6 +19,7 @@ use serde_json::json;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
@@ -136,10 +137,16 @@ impl Node {
             .await
             .map_err(anyhow::Error::from)?;
         let gate = match page {
-            true => serve_page(&handle, &home).await,
+            true => open_gate(&home).await,
             false => None,
         };
-        let api = tokio::spawn(hallway_api::serve(listener, handle.clone(), home, gate));
+        let (gate, port) = gate.unzip();
+        let api = Api::new(handle.clone(), home, gate.clone());
+        if let (Some(gate), Some(port)) = (gate, port) {
+            let page = hallway_web::router();
+            tokio::spawn(api.clone().serve_page(port, gate, page));
+        }
+        let api = tokio::spawn(api.serve(listener));
         Ok(Self {
             handle,
             interrupt,
@@ -195,19 +202,10 @@ impl Node {
     }
 }
 
-/// Serves the page. A node does without when it cannot.
-async fn serve_page(node: &Handle, home: &Home) -> Option<Arc<Gate>> {
-    match Gate::open(home).await {
-        Ok((gate, listener)) => {
-            let routes = hallway_web::router();
-            let (node, home) = (node.clone(), home.clone());
-            let serving = hallway_api::serve_page(listener, node, home, gate.clone(), routes);
-            tokio::spawn(serving);
-            Some(gate)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "there is no page");
-            None
-        }
-    }
+/// The way in for the page. A node does without when there is none.
+async fn open_gate(home: &Home) -> Option<(Arc<Gate>, TcpListener)> {
+    let opened = Gate::open(home).await;
+    opened
+        .inspect_err(|error| tracing::warn!(%error, "there is no page"))
+        .ok()
 }

@@ -3,7 +3,7 @@
 use crate::run::{Home, assert_said};
 
 /// Every command the program has.
-const COMMANDS: [&str; 32] = [
+const COMMANDS: [&str; 33] = [
     "up",
     "open",
     "tui",
@@ -33,6 +33,7 @@ const COMMANDS: [&str; 32] = [
     "devices",
     "doctor",
     "echo",
+    "tokens",
     "export",
     "completions",
     "man",
@@ -81,6 +82,7 @@ fn help_shows_commands_exit_codes_and_examples() {
       devices      List microphones and speakers, choose, and try them out
       doctor       Find out what is wrong with this network, or the way to a peer
       echo         Run a test contact that answers what it is sent
+      tokens       List the tokens of bots, make one, or revoke one
       export       Print everything as JSON Lines, to keep or to move
       completions  Print completions for a shell
       man          Print the manual page, or write all of them
@@ -232,6 +234,55 @@ fn help_of_log() {
       hallway log Bo --since 2026-03-01 --limit 500 --json
       hallway log --search 午饭            in all conversations
     ");
+}
+
+/// The commands below this one, as its help lists them.
+fn below(home: &Home, words: &[String]) -> Vec<Vec<String>> {
+    let line: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
+    let help = home.run(&line).out;
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = listed
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help");
+    names
+        .map(|name| [words, &[name.to_owned()]].concat())
+        .collect()
+}
+
+/// Every command there is, with those below others.
+pub(crate) fn all_commands(home: &Home) -> Vec<Vec<String>> {
+    let (mut found, mut at) = (below(home, &[]), 0);
+    while let Some(command) = found.get(at) {
+        let more = below(home, &command.clone());
+        found.extend(more);
+        at += 1;
+    }
+    found
+}
+
+#[test]
+fn every_command_shows_examples_of_itself() {
+    let home = Home::empty();
+    let dir = home.path().join("man");
+    assert_eq!(home.run(&["man", "--dir", dir.to_str().unwrap()]).code, 0);
+    let all = all_commands(&home);
+    assert!(all.len() > COMMANDS.len());
+    for command in all {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let help = home.run(&[&words[..], &["--help"]].concat()).out;
+        let (_, examples) = help
+            .split_once("Examples:\n")
+            .unwrap_or_else(|| panic!("{words:?} has no examples"));
+        assert!(
+            examples.contains(&format!("hallway {}", words.join(" "))),
+            "{words:?}: {examples}"
+        );
+        let page =
+            std::fs::read_to_string(dir.join(format!("hallway-{}.1", words.join("-")))).unwrap();
+        assert!(page.contains("Examples:"), "{words:?}");
+    }
 }
 
 #[test]

@@ -24,7 +24,12 @@ pub(crate) enum Report {
     Input(Input),
     /// For the faces.
     Event(EventKind),
+    /// For the counters.
+    Packets(Packets),
 }
+
+/// What became of packets of sound, by the names of the counters.
+pub(crate) type Packets = [(&'static str, u64); 6];
 
 /// What the driver tells the thread.
 enum Order {
@@ -299,7 +304,7 @@ mod tests {
             while !awaited.is_empty() {
                 match self.reports.blocking_recv().unwrap() {
                     Report::Input(input) => awaited.retain(|is_it| !is_it(&input)),
-                    Report::Event(_) => {}
+                    Report::Event(_) | Report::Packets(_) => {}
                 }
             }
         }

@@ -3,14 +3,14 @@
 
 use super::room::{Devices, Room};
 use super::socket::Own;
-use super::{Order, Report, Sockets};
+use super::{Order, Packets, Report, Sockets};
 use crate::audio::wake::{Wake, Woken};
 use crate::audio::{Sound, hurry};
 use crate::clock::Clock;
 use hallway_model::{CallId, CallQuality, CallStatsView, EventKind, Instant};
 use hallway_proto::io::{Input, MediaPlan};
 use hallway_voice::codec::{EncoderConfig, FrameLength, Mode};
-use hallway_voice::media::{Media, MediaConfig, Statistics};
+use hallway_voice::media::{Counters, Media, MediaConfig, Statistics};
 use hallway_voice::mix::Mixer;
 use hallway_voice::sframe::Header;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -48,9 +48,25 @@ struct Line {
     /// Samples made up and decoded until the last statistics.
     concealed: u64,
     decoded: u64,
+    /// Packets counted until then.
+    counted: Counters,
 }
 
 impl Line {
+    /// What became of packets since the last call.
+    fn packets(&mut self, statistics: &Statistics) -> Packets {
+        let before = std::mem::replace(&mut self.counted, statistics.counters);
+        let now = &self.counted;
+        [
+            ("voice_packets_received", now.received - before.received),
+            ("voice_packets_sent", now.sent - before.sent),
+            ("voice_packets_refused", now.refused - before.refused),
+            ("voice_packets_replayed", now.replayed - before.replayed),
+            ("voice_packets_malformed", now.malformed - before.malformed),
+            ("voice_packets_unknown", now.unknown - before.unknown),
+        ]
+    }
+
     /// The share of what was played since the last call that had to be made up.
     fn concealed(&mut self, statistics: &Statistics) -> f64 {
         let playout = &statistics.playout;
@@ -153,7 +169,10 @@ impl Thread {
                     }
                 }
                 Ok(Order::Stop(call)) => {
-                    self.lines.remove(&call);
+                    if let Some(mut line) = self.lines.remove(&call) {
+                        let statistics = line.media.stats(self.clock.mono());
+                        self.tell_packets(line.packets(&statistics));
+                    }
                     self.own.remove(&call);
                 }
                 Ok(Order::Choose(choices)) => room.choose(&choices),
@@ -206,6 +225,7 @@ impl Thread {
                     told: None,
                     concealed: 0,
                     decoded: 0,
+                    counted: Counters::default(),
                 };
                 self.lines.insert(call, line);
             }
@@ -289,6 +309,7 @@ impl Thread {
         let levels = now >= self.levels_at;
         let stats = now >= self.stats_at;
         let mut reports = Vec::new();
+        let mut packets = Vec::new();
         for (call, line) in &mut self.lines {
             if now >= line.media.poll_timeout() {
                 line.media.handle_timeout(now);
@@ -336,6 +357,7 @@ impl Thread {
                     line.at = None;
                 }
                 tracing::debug!(%call, ?statistics, "voice");
+                packets.push(line.packets(&statistics));
                 let concealed = line.concealed(&statistics);
                 let view = view_of(&statistics, concealed);
                 reports.push(Input::MediaStats(*call, Box::new(view)));
@@ -349,6 +371,9 @@ impl Thread {
         }
         for report in reports {
             self.report(report);
+        }
+        for packets in packets {
+            self.tell_packets(packets);
         }
     }
 
@@ -387,6 +412,11 @@ impl Thread {
         fds.push(PollFd::new(&self.woken, PollFlags::IN));
         // A signal wakes too early, which does no harm.
         let _ = poll(&mut fds, Some(&timeout));
+    }
+
+    fn tell_packets(&self, packets: Packets) {
+        // A driver that is gone needs no report.
+        let _ = self.reports.send(Report::Packets(packets));
     }
 
     fn report(&self, input: Input) {

@@ -232,7 +232,11 @@ impl Engine {
                 Some(Added::Duplicate) | None => entry.outbox.handle_duplicate(message.seq),
             }
         }
-        self.handle_offer_stored(offered, matches!(added, Some(Added::New { .. })), now);
+        let new = matches!(added, Some(Added::New { .. }));
+        if new {
+            self.count("messages_sent");
+        }
+        self.handle_offer_stored(offered, new, now);
         self.settle(peer, now);
         Some(peer)
     }
@@ -295,6 +299,7 @@ impl Engine {
         } else if unread {
             self.update(peer);
         }
+        self.count("messages_received");
         self.handle_offer_stored(offered, true, now);
         self.settle(peer, now);
     }

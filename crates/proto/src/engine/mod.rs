@@ -631,9 +631,15 @@ impl Engine {
         }
     }
 
-    /// Counts something that went wrong, by its stable name.
+    /// Counts something that happened, most often something that went wrong, by its stable name.
     pub fn count(&mut self, name: &'static str) {
-        *self.counters.entry(name).or_default() += 1;
+        self.count_many(name, 1);
+    }
+
+    /// The same for so many at once.
+    pub fn count_many(&mut self, name: &'static str, number: u64) {
+        let counted = self.counters.entry(name).or_default();
+        *counted = counted.saturating_add(number);
     }
 
     fn jitter(&mut self) -> u8 {

@@ -313,6 +313,7 @@ impl Engine {
         };
         let incoming = live.is_incoming();
         let peer = live.record.peer;
+        let had = live.record.moved;
         match report {
             Report::Began { moved, folder } => {
                 live.full = false;
@@ -331,6 +332,8 @@ impl Engine {
                 live.record.moved = moved.min(live.record.offer.bytes);
                 live.full = false;
                 live.meter.handle(live.record.moved, now.mono);
+                let more = live.record.moved.saturating_sub(had);
+                *self.counters.entry(bytes_counter(incoming)).or_default() += more;
                 let pause = Duration::from_secs(1) / PROGRESS_PER_SECOND;
                 if live.told_at.is_some_and(|at| now.mono - at < pause) {
                     return;
@@ -340,6 +343,8 @@ impl Engine {
                 live.record.phase = TransferPhase::Done;
                 live.record.moved = live.record.offer.bytes;
                 live.record.place = Some(place);
+                let more = live.record.moved.saturating_sub(had);
+                *self.counters.entry(bytes_counter(incoming)).or_default() += more;
                 self.stop_transfer(id);
                 self.save_transfer(id, None);
             }
@@ -396,5 +401,13 @@ impl Engine {
             let transfer = Box::new(self.transfer_view(live, now));
             self.event(EventKind::Transfer { transfer });
         }
+    }
+}
+
+/// What counts the bytes of files that have moved.
+fn bytes_counter(incoming: bool) -> &'static str {
+    match incoming {
+        true => "file_bytes_received",
+        false => "file_bytes_sent",
     }
 }

@@ -1,6 +1,6 @@
 //! What peers say about transfers, and what they are told.
 
-use super::{Engine, Live};
+use super::{Engine, Live, bytes_counter};
 use crate::frame::Frame;
 use crate::transfer::{Says, Signal};
 use hallway_model::{Body, Message, MessageId, Now, PeerId, TransferId, TransferPhase, Write};
@@ -131,7 +131,9 @@ impl Engine {
             Says::Decline if !signal.offering && !over => after.phase = TransferPhase::Declined,
             Says::Done if !signal.offering && !over => {
                 after.phase = TransferPhase::Done;
+                let more = after.offer.bytes.saturating_sub(after.moved);
                 after.moved = after.offer.bytes;
+                self.count_many(bytes_counter(false), more);
             }
             Says::Cancel if !over => after.phase = TransferPhase::Cancelled { by_us: false },
             Says::Failed(failure) if !over => after.phase = TransferPhase::Failed(failure),
