@@ -127,7 +127,8 @@ pub struct Transfer {
     pub id: TransferId,
     /// The other side.
     pub peer: PeerId,
-    /// What is offered, without its thumbnail, which stays with the message.
+    /// What is offered. Its thumbnail stays with the message: where there is one, it is empty
+    /// here.
     pub offer: Offer,
     /// When it was offered, by the author's clock.
     pub at: WallTime,
@@ -172,7 +173,7 @@ pub enum TransferState {
     Offered,
     /// Bytes flow, or are about to.
     Running,
-    /// Other transfers come first.
+    /// Other transfers come first at the receiver.
     WaitingForTurn,
     /// The other side is not there.
     WaitingForPeer,

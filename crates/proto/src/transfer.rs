@@ -50,6 +50,8 @@ pub enum Says {
     Dial,
     /// The receiver has no room; it goes on by itself once there is some.
     Full,
+    /// At the receiver other transfers come first; it goes on by itself once it is its turn.
+    Queued,
     /// Of a later version; skipped.
     Other(u8),
 }
@@ -66,6 +68,7 @@ impl Says {
             Self::Settled => 7,
             Self::Dial => 8,
             Self::Full => 9,
+            Self::Queued => 10,
             Self::Failed(TransferFailure::Source) => 16,
             Self::Failed(TransferFailure::Destination) => 17,
             Self::Failed(TransferFailure::Protocol) => 18,
@@ -86,6 +89,7 @@ impl Says {
             7 => Self::Settled,
             8 => Self::Dial,
             9 => Self::Full,
+            10 => Self::Queued,
             16 => Self::Failed(TransferFailure::Source),
             17 => Self::Failed(TransferFailure::Destination),
             18 => Self::Failed(TransferFailure::Protocol),
@@ -283,6 +287,8 @@ pub enum Report {
     Began {
         /// Bytes.
         moved: u64,
+        /// All there is to fetch, which need not be what was offered: files grow and shrink.
+        bytes: u64,
         /// The folder, when we fetch.
         folder: Option<PathBuf>,
     },

@@ -28,7 +28,7 @@ pub(crate) fn with_transfer<T>(
     execute: impl FnOnce(&[(&str, &dyn ToSql)]) -> T,
 ) -> T {
     let offer = Offer {
-        thumbnail: None,
+        thumbnail: transfer.offer.thumbnail.as_ref().map(|_| Vec::new()),
         ..transfer.offer.clone()
     };
     execute(named_params! {
@@ -147,7 +147,7 @@ mod tests {
                 files: 1,
                 folder: false,
                 media_type: Some("application/pdf".into()),
-                thumbnail: None,
+                thumbnail: (n == 2).then(Vec::new),
                 left_out: 2,
                 left_out_names: vec!["link".into(), "socket".into()],
             },

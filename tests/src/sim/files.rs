@@ -165,7 +165,11 @@ impl World {
             let moved = part.bytes;
             let report = match fetching.begun {
                 true => Report::Progress(moved),
-                false => Report::Began { moved, folder },
+                false => Report::Began {
+                    moved,
+                    bytes: source.bytes,
+                    folder,
+                },
             };
             self.input(side, Input::Files(id, report));
         }

@@ -139,6 +139,7 @@ async fn a_picture_goes_from_browser_to_browser() {
     let done = arrived(&ann, &bo, query, GIF).await;
     assert_eq!(done.file.name, ".._.._a_b__报.gif");
     assert_eq!(done.file.media_type.as_deref(), Some("image/gif"));
+    assert!(done.file.thumbnail);
     let query = LogQuery {
         peer: Some("Ann".into()),
         limit: Some(1),

@@ -192,6 +192,7 @@ fn run(
     };
     reporter.report(Report::Began {
         moved: plan.bytes(),
+        bytes: manifest.bytes(),
         folder: Some(folder.to_owned()),
     });
     let manifest = Arc::new(manifest);

@@ -22,7 +22,7 @@ pub(super) struct Share {
     pub(super) order: Serve,
     pub(super) reporter: Reporter,
     stopped: AtomicBool,
-    lot: Arc<Lot>,
+    pub(super) lot: Arc<Lot>,
     /// As the first connection of the last attempt found it; the others wait for it.
     listed: Mutex<Option<Arc<Listed>>>,
     moved: AtomicU64,
@@ -99,6 +99,7 @@ fn answer(link: &mut Link, open: Open, share: &Share, listed: &Listed) -> Result
         share.moved.store(moved, Ordering::Relaxed);
         share.reporter.report(Report::Began {
             moved,
+            bytes: manifest.bytes(),
             folder: None,
         });
         if open.revision.is_some_and(|had| had != revision) {

@@ -181,6 +181,7 @@ fn what_was_decided_survives_whatever_restarts() {
         );
         let began = Report::Began {
             moved: 63,
+            bytes: 100,
             folder: Some("/in".into()),
         };
         report(&mut party, BO, id, began);
@@ -313,6 +314,57 @@ fn a_change_is_told_and_one_too_many_ends_it() {
     report(&mut party, BO, id, Report::Changed);
     for at in [ANN, BO] {
         assert_eq!(view(&mut party, at).failure, Some(TransferFailure::Changed));
+    }
+}
+
+#[test]
+fn what_has_grown_is_shown_as_it_is_now() {
+    let mut party = Party::of_friends(2);
+    let id = offered(&mut party, 50);
+    for at in [ANN, BO] {
+        for bytes in [50, 80] {
+            let began = Report::Began {
+                moved: 40,
+                bytes,
+                folder: None,
+            };
+            report(&mut party, at, id, began);
+            report(&mut party, at, id, Report::Progress(bytes));
+            let shown = view(&mut party, at);
+            assert_eq!((shown.moved, shown.file.bytes), (bytes, bytes));
+        }
+    }
+    report(&mut party, BO, id, Report::Done("/in/report.pdf".into()));
+    for at in [ANN, BO] {
+        let shown = view(&mut party, at);
+        assert_eq!((shown.moved, shown.file.bytes), (80, 80));
+    }
+    // And so it stays.
+    party.kill(BO);
+    party.restart(BO);
+    assert_eq!(view(&mut party, BO).file.bytes, 80);
+}
+
+#[test]
+fn both_sides_know_that_a_picture_has_a_small_one() {
+    let mut party = Party::of_friends(2);
+    let mut offer = offer(50);
+    offer.thumbnail = Some(vec![0xff, 0xd8]);
+    let command = Command::Offer {
+        to: party.id(BO),
+        offer,
+        source: "/srv/picture.jpg".into(),
+        client_id: None,
+    };
+    assert!(party.ask(ANN, command).is_ok());
+    for at in [ANN, BO] {
+        assert!(view(&mut party, at).file.thumbnail);
+        let kept = &party.nodes[at].transfers[0].offer.thumbnail;
+        assert_eq!(
+            *kept,
+            Some(Vec::new()),
+            "the picture itself is in the message"
+        );
     }
 }
 
@@ -549,8 +601,8 @@ fn fetched(party: &mut Party) -> Vec<TransferId> {
         .collect()
 }
 
-fn waiting(party: &mut Party) -> usize {
-    let Ok(Answer::Transfers(all)) = party.ask(BO, Command::Transfers) else {
+fn waiting(party: &mut Party, at: usize) -> usize {
+    let Ok(Answer::Transfers(all)) = party.ask(at, Command::Transfers) else {
         panic!("transfers are listed");
     };
     let waits = |view: &&TransferView| view.state == TransferState::WaitingForTurn;
@@ -566,7 +618,11 @@ fn nobody_waits_behind_all_that_another_sends() {
     let running = fetched(&mut party);
     let expected = offers[..4].iter().flat_map(|offers| &offers[..4]);
     assert!(expected.eq(&running), "{running:?}");
-    assert_eq!(waiting(&mut party), 14);
+    assert_eq!(waiting(&mut party, BO), 14);
+    // Who offers sees the same, also those who come again while it lasts.
+    for (from, its) in others.into_iter().zip([2, 2, 2, 2, 6]) {
+        assert_eq!(waiting(&mut party, from), its);
+    }
     let [ann, .., last] = &offers;
     let end = |party: &mut Party, id| {
         report(party, BO, id, Report::Done("/in/report.pdf".into()));
@@ -592,4 +648,14 @@ fn nobody_waits_behind_all_that_another_sends() {
     let running = fetched(&mut party);
     assert_eq!(running.len(), 3, "{running:?}");
     assert!(running.iter().all(|id| id.author != party.id(ANN)));
+    party.restart(ANN);
+    party.connect(ANN, BO);
+    assert_eq!((waiting(&mut party, ANN), waiting(&mut party, BO)), (4, 11));
+    let began = Report::Began {
+        moved: 0,
+        bytes: 100,
+        folder: None,
+    };
+    report(&mut party, ANN, ann[4], began);
+    assert_eq!(waiting(&mut party, ANN), 3, "bytes flow");
 }

@@ -34,6 +34,18 @@ pub(crate) fn frames() -> Vec<(&'static str, u8, Fields, Frame)> {
             says(false, Says::Dial),
         ),
         (
+            "transfer: full",
+            20,
+            word(false, 9),
+            says(false, Says::Full),
+        ),
+        (
+            "transfer: queued",
+            20,
+            word(false, 10),
+            says(false, Says::Queued),
+        ),
+        (
             "transfer: the destination cannot be written",
             20,
             word(false, 17),

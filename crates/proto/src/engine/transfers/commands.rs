@@ -41,7 +41,7 @@ impl Engine {
             id,
             peer,
             offer: Offer {
-                thumbnail: None,
+                thumbnail: offer.thumbnail.as_ref().map(|_| Vec::new()),
                 ..offer.clone()
             },
             at: message.at,

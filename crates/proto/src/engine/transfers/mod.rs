@@ -11,7 +11,7 @@ use crate::io::Output;
 use crate::limits::{TRANSFER_CHANGES_MAX, TRANSFER_RETRY_FIRST, TRANSFER_RETRY_LONGEST};
 use crate::transfer::{Fetch, Introduced, Meter, Order, Other, Reach, Report, Says, Serve};
 use hallway_model::{
-    EventKind, Instant, Now, PROGRESS_PER_SECOND, PeerId, Problem, Refusal, Transfer,
+    EventKind, FileView, Instant, Now, PROGRESS_PER_SECOND, PeerId, Problem, Refusal, Transfer,
     TransferFailure, TransferId, TransferPhase, TransferState, TransferView,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +42,10 @@ struct Live {
     /// Not before this time, after the shell has failed.
     retry_at: Option<Instant>,
     failures: u32,
-    /// The receiver has no room.
-    full: bool,
+    /// Why it does not move although both sides want it to.
+    held_up: Option<HeldUp>,
+    /// All of it, once that is known to be something else than was offered.
+    bytes: u64,
     /// We could not connect to the sender in this session: it is to connect to us.
     unreachable: bool,
     /// Ours: whom the receiver has heard of.
@@ -60,16 +62,35 @@ struct Live {
     unsaved_until: Option<Instant>,
 }
 
+/// What a receiver says it waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HeldUp {
+    /// Room on its disk.
+    Full,
+    /// Other transfers. Who receives knows that from its own turns.
+    Queued,
+}
+
 impl Live {
     fn new(record: Transfer, order: u64) -> Self {
+        // A file that had grown arrived as it was then.
+        let bytes = match record.phase {
+            TransferPhase::Done => record.moved,
+            TransferPhase::Offered
+            | TransferPhase::Accepted
+            | TransferPhase::Declined
+            | TransferPhase::Cancelled { .. }
+            | TransferPhase::Failed(_) => record.offer.bytes,
+        };
         Self {
+            bytes,
             kept: record.phase.is_over(),
             record,
             order,
             active: false,
             retry_at: None,
             failures: 0,
-            full: false,
+            held_up: None,
             unreachable: false,
             told: Vec::new(),
             introduced: Vec::new(),
@@ -147,8 +168,12 @@ impl Live {
             TransferPhase::Accepted if self.record.paused_by_us => TransferState::PausedByUs,
             TransferPhase::Accepted if self.record.paused_by_them => TransferState::PausedByThem,
             TransferPhase::Accepted if !live => TransferState::WaitingForPeer,
-            TransferPhase::Accepted if self.full => TransferState::WaitingForRoom,
-            TransferPhase::Accepted if waits => TransferState::WaitingForTurn,
+            TransferPhase::Accepted if self.held_up == Some(HeldUp::Full) => {
+                TransferState::WaitingForRoom
+            }
+            TransferPhase::Accepted if waits || self.held_up.is_some() => {
+                TransferState::WaitingForTurn
+            }
             TransferPhase::Accepted => TransferState::Running,
         }
     }
@@ -158,12 +183,15 @@ impl Live {
         let state = self.state(live, waits);
         let rate =
             Some(self.meter.rate(now)).filter(|rate| state == TransferState::Running && *rate > 0);
-        let left = record.offer.bytes.saturating_sub(record.moved);
+        let left = self.bytes.saturating_sub(record.moved);
         TransferView {
             id: record.id.message.to_string(),
             peer: record.peer,
             incoming: self.is_incoming(),
-            file: record.offer.view(),
+            file: FileView {
+                bytes: self.bytes,
+                ..record.offer.view()
+            },
             state,
             failure: match record.phase {
                 TransferPhase::Failed(failure) => Some(failure),
@@ -315,11 +343,16 @@ impl Engine {
         let peer = live.record.peer;
         let had = live.record.moved;
         match report {
-            Report::Began { moved, folder } => {
-                live.full = false;
+            Report::Began {
+                moved,
+                bytes,
+                folder,
+            } => {
+                live.held_up = None;
+                live.bytes = bytes;
                 live.failures = 0;
                 live.resumed_at = Some(moved).filter(|moved| *moved > 0);
-                live.record.moved = moved.min(live.record.offer.bytes);
+                live.record.moved = moved.min(bytes);
                 live.meter = Meter::default();
                 live.meter.handle(moved, now.mono);
                 let placed = folder.is_some() && folder != live.record.place;
@@ -329,8 +362,8 @@ impl Engine {
                 }
             }
             Report::Progress(moved) => {
-                live.record.moved = moved.min(live.record.offer.bytes);
-                live.full = false;
+                live.record.moved = moved.min(live.bytes);
+                live.held_up = None;
                 live.meter.handle(live.record.moved, now.mono);
                 let more = live.record.moved.saturating_sub(had);
                 *self.counters.entry(bytes_counter(incoming)).or_default() += more;
@@ -341,7 +374,7 @@ impl Engine {
             }
             Report::Done(place) => {
                 live.record.phase = TransferPhase::Done;
-                live.record.moved = live.record.offer.bytes;
+                live.record.moved = live.bytes;
                 live.record.place = Some(place);
                 let more = live.record.moved.saturating_sub(had);
                 *self.counters.entry(bytes_counter(incoming)).or_default() += more;
@@ -368,7 +401,7 @@ impl Engine {
                 }
             }
             Report::NoRoom => {
-                live.full = true;
+                live.held_up = Some(HeldUp::Full);
                 self.say(id, Says::Full, now);
                 self.retry_later(id, now);
             }

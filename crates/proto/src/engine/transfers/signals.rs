@@ -1,6 +1,6 @@
 //! What peers say about transfers, and what they are told.
 
-use super::{Engine, Live, bytes_counter};
+use super::{Engine, HeldUp, Live, bytes_counter};
 use crate::frame::Frame;
 use crate::transfer::{Says, Signal};
 use hallway_model::{Body, Message, MessageId, Now, PeerId, TransferId, TransferPhase, Write};
@@ -71,8 +71,14 @@ impl Engine {
                 live.retry_at = None;
                 live.failures = 0;
                 live.unreachable = false;
+                if !live.is_incoming() {
+                    live.held_up = None;
+                }
             }
             self.present_transfer(id, now);
+            if self.transfers.turns.is_waiting(&id) {
+                self.say(id, Says::Queued, now);
+            }
         }
     }
 
@@ -125,14 +131,15 @@ impl Engine {
             Says::Accept if !signal.offering && before.phase == TransferPhase::Offered => {
                 after.phase = TransferPhase::Accepted;
             }
-            Says::Accept | Says::Pause | Says::Resume | Says::Full if over => {
+            Says::Accept | Says::Pause | Says::Resume | Says::Full | Says::Queued if over => {
                 self.present_transfer(id, now);
             }
             Says::Decline if !signal.offering && !over => after.phase = TransferPhase::Declined,
             Says::Done if !signal.offering && !over => {
                 after.phase = TransferPhase::Done;
-                let more = after.offer.bytes.saturating_sub(after.moved);
-                after.moved = after.offer.bytes;
+                let whole = known.map_or(0, |live| live.bytes);
+                let more = whole.saturating_sub(after.moved);
+                after.moved = whole;
                 self.count_many(bytes_counter(false), more);
             }
             Says::Cancel if !over => after.phase = TransferPhase::Cancelled { by_us: false },
@@ -141,12 +148,8 @@ impl Engine {
             Says::Resume if !over => after.paused_by_them = false,
             Says::Settled if over => after.settled = true,
             Says::Dial if !signal.offering => self.reach(id),
-            Says::Full if !over => {
-                if let Some(live) = self.transfers.all.get_mut(&id) {
-                    live.full = true;
-                }
-                self.tell_transfer(id, now);
-            }
+            Says::Full if !signal.offering => self.handle_held_up(id, HeldUp::Full, now),
+            Says::Queued if !signal.offering => self.handle_held_up(id, HeldUp::Queued, now),
             Says::Accept
             | Says::Decline
             | Says::Done
@@ -157,6 +160,7 @@ impl Engine {
             | Says::Settled
             | Says::Dial
             | Says::Full
+            | Says::Queued
             | Says::Other(_) => {}
         }
         if matches!(
@@ -179,6 +183,14 @@ impl Engine {
         }
     }
 
+    /// The receiver waits.
+    fn handle_held_up(&mut self, id: TransferId, why: HeldUp, now: Now) {
+        if let Some(live) = self.transfers.all.get_mut(&id) {
+            live.held_up = Some(why);
+        }
+        self.tell_transfer(id, now);
+    }
+
     /// They speak of what we do not know: the word of its end is all they wait for.
     fn handle_signal_of_unknown(&mut self, peer: PeerId, signal: Signal, now: Now) {
         let answer = match signal.says {
@@ -189,6 +201,7 @@ impl Engine {
             | Says::Settled
             | Says::Dial
             | Says::Full
+            | Says::Queued
             | Says::Other(_) => return,
         };
         // An offer of theirs may still be on its way here, and must find its end when it comes.

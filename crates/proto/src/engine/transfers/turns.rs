@@ -2,6 +2,7 @@
 
 use super::{Engine, Transfers};
 use crate::limits::{TRANSFERS_RUNNING_MAX, TRANSFERS_RUNNING_OF_PEER_MAX};
+use crate::transfer::Says;
 use hallway_model::{Instant, Now, PeerId, TransferId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,6 +109,7 @@ impl Engine {
         }
         for id in new {
             if self.transfers.turns.is_waiting(&id) {
+                self.say(id, Says::Queued, now);
                 self.tell_transfer(id, now);
             }
         }
