@@ -22,12 +22,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// Bytes asked for and not yet there, on one connection: some milliseconds of a fast line.
-const AHEAD_BYTES: u64 = 8 << 20;
+/// More is asked for, on one connection, while less than this is on its way: some milliseconds of a
+/// fast line. What is on its way is lost when either side is killed, and is to be little.
+const AHEAD_BYTES: u64 = 2 << 20;
 /// Groups asked for at once, for small files.
 const WANT_GROUPS_MAX: u32 = 512;
 /// Bytes asked for at once.
-const WANT_BYTES: u64 = 4 << 20;
+const WANT_BYTES: u64 = 1 << 20;
 /// A further connection takes part when the first has brought less than this,
 const ALONE_BYTES: u64 = 64 << 20;
 /// in so long: it makes up for packets that are lost. On a faster line than this the processors
