@@ -505,17 +505,21 @@ fn later() -> Vec<Value> {
 fn reason(error: &FrameError) -> &'static str {
     match error {
         FrameError::Empty => "empty",
-        FrameError::Cbor { error, .. } => match error {
-            CborError::Truncated => "truncated",
-            CborError::Trailing => "trailing",
-            CborError::NotShortest => "not_shortest",
-            CborError::Unsupported => "unsupported",
-            CborError::TooDeep => "too_deep",
-            CborError::NotUtf8 => "not_utf8",
-            CborError::Shape => "shape",
-        },
+        FrameError::Cbor { error, .. } => reason_of(*error),
         FrameError::Text(TextError::Empty) => "text_empty",
         FrameError::Text(TextError::TooLong { .. }) => "text_too_long",
+    }
+}
+
+pub(crate) fn reason_of(error: CborError) -> &'static str {
+    match error {
+        CborError::Truncated => "truncated",
+        CborError::Trailing => "trailing",
+        CborError::NotShortest => "not_shortest",
+        CborError::Unsupported => "unsupported",
+        CborError::TooDeep => "too_deep",
+        CborError::NotUtf8 => "not_utf8",
+        CborError::Shape => "shape",
     }
 }
 

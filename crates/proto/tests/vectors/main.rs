@@ -1,7 +1,8 @@
-//! Test vectors of ids and frames, `vectors/ids.json` and `vectors/frames.json`: what is encoded
-//! and decoded here must be what the files say. `HALLWAY_WRITE_VECTORS=1` writes the files anew.
+//! Test vectors of ids, frames and files, `vectors/ids.json`, `vectors/frames.json` and
+//! `vectors/bulk.json`: what is encoded and decoded here must be what the files say. `HALLWAY_WRITE_VECTORS=1` writes the files anew.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod bulk;
 mod files;
 mod frames;
 mod ids;
