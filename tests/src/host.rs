@@ -255,6 +255,12 @@ impl Host {
         self.take().process.kill();
     }
 
+    /// The program hangs: its connections stay, and nothing comes out of them (SIGSTOP).
+    #[track_caller]
+    pub fn freeze(&self) {
+        self.running(|running| running.process.freeze());
+    }
+
     /// Asks the program to end (SIGTERM) and waits until it has.
     #[track_caller]
     pub fn stop(&self) -> ExitStatus {

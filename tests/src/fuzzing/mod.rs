@@ -12,7 +12,9 @@ use hallway_api::{
 use hallway_model::{Name, PeerId, WallTime};
 use hallway_node::config::{parse, parse_address};
 use hallway_node::discovery::txt::{parse_txt, write_txt};
-use hallway_proto::bulk::{GROUP_BYTES, Kind, Manifest, Message, NAME_BYTES_MAX, Plan};
+use hallway_proto::bulk::{
+    GROUP_BYTES, GroupSet, Kind, Manifest, Message, NAME_BYTES_MAX, Plan, Want,
+};
 use hallway_proto::bulk::{fold, numbered, safe_name};
 use hallway_proto::frame::Frame;
 use hallway_proto::handshake::{
@@ -208,7 +210,7 @@ const GROUPS_MAX: u64 = 1 << 16;
 /// bring groups of it. Each has its length in front, in two bytes.
 pub fn manifest(data: &[u8]) {
     let mut list = Manifest::default();
-    let mut wanted = Vec::new();
+    let (mut wanted, mut had) = (Vec::new(), Vec::new());
     let mut rest = data;
     while let Some((length, after)) = rest.split_first_chunk() {
         let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
@@ -224,6 +226,7 @@ pub fn manifest(data: &[u8]) {
                 }
             }
             Ok(Message::Want(want, _)) => wanted.push(want),
+            Ok(Message::Have(runs)) => had.extend(runs),
             Ok(_) | Err(_) => {}
         }
     }
@@ -239,11 +242,12 @@ pub fn manifest(data: &[u8]) {
     assert_eq!(list.piece(list.groups()), None);
     if list.groups() <= GROUPS_MAX {
         plan(&list, &wanted);
+        set(&list, &had);
     }
 }
 
 /// Some groups of a list are there, some get lost again, and in the end all are fetched once.
-fn plan(list: &Manifest, wanted: &[hallway_proto::bulk::Want]) {
+fn plan(list: &Manifest, wanted: &[Want]) {
     let mut plan = Plan::new(list);
     for (number, want) in wanted.iter().enumerate() {
         for group in (want.first..).take(want.count as usize).take(100) {
@@ -260,6 +264,25 @@ fn plan(list: &Manifest, wanted: &[hallway_proto::bulk::Want]) {
         }
     }
     assert!(plan.is_complete() && plan.bytes() == list.bytes());
+}
+
+/// Another receiver says what it has.
+fn set(list: &Manifest, had: &[Want]) {
+    let groups = list.groups();
+    let told: u64 = had.iter().map(|run| u64::from(run.count)).sum();
+    if told > groups {
+        return;
+    }
+    let mut set = GroupSet::new(groups);
+    had.iter().for_each(|run| set.insert(*run));
+    for group in 0..groups {
+        let is_told = |run: &Want| {
+            let offset = group.checked_sub(run.first);
+            offset.is_some_and(|offset| offset < u64::from(run.count))
+        };
+        assert_eq!(set.contains(group), had.iter().any(is_told), "{group}");
+    }
+    assert!(!set.contains(u64::MAX));
 }
 
 /// The name that somebody else has given a file.

@@ -49,9 +49,18 @@ impl Process {
 
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Lets it do nothing more, with all that it has open (SIGSTOP).
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let sent = pidfd_open(pid.expect("a process id"), PidfdFlags::empty())
-            .and_then(|process| pidfd_send_signal(process, Signal::TERM));
+            .and_then(|process| pidfd_send_signal(process, signal));
         sent.expect("it has not been waited for");
     }
 

@@ -9,7 +9,7 @@ use super::{Reached, lock, step_back};
 use hallway_model::{ContentId, PeerId, TransferId};
 use hallway_proto::bulk::{Message, Open, RefusedWhy};
 use hallway_proto::handshake::Established;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak, mpsc};
@@ -20,6 +20,11 @@ const SERVED_MAX: usize = 64;
 /// Of these, connections of other receivers of what we fetch: each has five, so that this is some
 /// more than are meant for us, and leaves the line to our own transfers.
 const PASSED_ON_MAX: usize = 8;
+/// Contents that have come or gone and that nobody fetches any more: somebody may accept the same
+/// offer later. So many of each kind; the oldest go first.
+const KEPT_MAX: usize = 8;
+/// Of lists with more entries each would take megabytes.
+const KEPT_ENTRIES_MAX: usize = 1024;
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -28,6 +33,8 @@ pub(super) struct Desk {
     doors: Arc<Mutex<HashMap<TransferId, Door>>>,
     rings: Arc<Mutex<HashMap<TransferId, Arc<Ring>>>>,
     lots: Arc<Mutex<HashMap<ContentId, Weak<Lot>>>>,
+    /// Of what has been fetched from us: who comes later is to get it from those who have it.
+    lent: Arc<Mutex<VecDeque<Arc<Lot>>>>,
     serving: Arc<Mutex<Vec<Serving>>>,
     pace: Option<Arc<Pace>>,
 }
@@ -80,6 +87,18 @@ impl Desk {
         if let Some(share) = lock(&self.shares).remove(id) {
             share.stop();
             self.hang_up(|serving| serving.subject == Subject::Share(*id));
+            self.keep(share.lot.clone());
+        }
+    }
+
+    fn keep(&self, lot: Arc<Lot>) {
+        let mut lent = lock(&self.lent);
+        lent.retain(|kept| !Arc::ptr_eq(kept, &lot));
+        if lot.is_shared_and_below(KEPT_ENTRIES_MAX) {
+            lent.push_back(lot);
+        }
+        if lent.len() > KEPT_MAX {
+            lent.pop_front();
         }
     }
 
@@ -113,12 +132,25 @@ impl Desk {
 
     /// Ends what goes on with those who are no longer among the receivers.
     pub(super) fn tidy(&self, id: &TransferId, is_fetched: bool) {
-        let Some(ring) = lock(&self.rings).get(id).cloned() else {
+        let mut rings = lock(&self.rings);
+        let Some(ring) = rings.get(id).cloned() else {
             return;
         };
-        if ring.is_empty() && !is_fetched {
-            lock(&self.rings).remove(id);
+        let is_kept = |ring: &Ring| {
+            let held = ring.held();
+            ring.is_empty() && held.is_some_and(|held| held.is_final_and_below(KEPT_ENTRIES_MAX))
+        };
+        if ring.is_empty() && !is_fetched && !is_kept(&ring) {
+            rings.remove(id);
         }
+        let kept = rings.iter().filter(|(_, ring)| is_kept(ring));
+        let mut kept: Vec<_> = kept.map(|(id, ring)| (ring.now(), *id)).collect();
+        if kept.len() > KEPT_MAX
+            && let Some((_, oldest)) = kept.drain(..).max()
+        {
+            rings.remove(&oldest);
+        }
+        drop(rings);
         self.hang_up(|serving| serving.subject == Subject::Ring(*id) && !ring.knows(&serving.peer));
     }
 
@@ -249,5 +281,70 @@ impl Desk {
         // Without anybody behind the door the connection ends here.
         let _ = door.links.send(Reached::Came(Box::new(link)));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ring::Held;
+    use super::*;
+    use hallway_model::MessageId;
+    use hallway_proto::bulk::{Entry, Kind, Manifest};
+
+    fn manifest(entries: usize) -> Arc<Manifest> {
+        let mut manifest = Manifest::default();
+        for number in 0..entries {
+            let entry = Entry {
+                parent: 0,
+                name: number.to_string(),
+                kind: Kind::Folder,
+                bytes: 0,
+                modified_ms: 0,
+                executable: false,
+                version: 0,
+            };
+            manifest.push(entry).unwrap();
+        }
+        Arc::new(manifest)
+    }
+
+    fn id(number: u8) -> TransferId {
+        TransferId {
+            author: PeerId([1; 32]),
+            message: MessageId([number; 16]),
+        }
+    }
+
+    /// All of it has come, and nobody was introduced.
+    fn fetched(desk: &Desk, number: u8, entries: usize) {
+        let ring = desk.ring(id(number), ContentId([number; 16]), PeerId([2; 32]));
+        let names = vec![String::new(); entries];
+        let held = Arc::new(Held::new(manifest(entries), "/in".into(), names, |_| true));
+        ring.hold(held.clone());
+        desk.tidy(&id(number), true);
+        held.handle_finished("/in".into());
+        desk.tidy(&id(number), false);
+    }
+
+    #[test]
+    fn what_has_come_is_kept_for_others_up_to_a_limit() {
+        let desk = Desk::new(None);
+        let kept = |desk: &Desk| {
+            let mut kept: Vec<u8> = lock(&desk.rings).keys().map(|id| id.message.0[0]).collect();
+            kept.sort_unstable();
+            kept
+        };
+        fetched(&desk, 0, KEPT_ENTRIES_MAX + 1);
+        assert!(kept(&desk).is_empty());
+        for number in 1..=8 {
+            fetched(&desk, number, KEPT_ENTRIES_MAX);
+        }
+        assert_eq!(kept(&desk), [1, 2, 3, 4, 5, 6, 7, 8]);
+        fetched(&desk, 9, 1);
+        assert_eq!(kept(&desk), [2, 3, 4, 5, 6, 7, 8, 9]);
+        // What is given up before it has come is not.
+        desk.ring(id(10), ContentId([10; 16]), PeerId([2; 32]));
+        desk.tidy(&id(10), false);
+        assert_eq!(kept(&desk).len(), KEPT_MAX);
     }
 }

@@ -254,6 +254,10 @@ impl Attempt<'_> {
             match (owed.front(), answer) {
                 (Some(Owed::News), Message::Have(runs)) => {
                     follows = false;
+                    let told: u64 = runs.iter().map(|run| u64::from(run.count)).sum();
+                    if told > self.manifest.groups() {
+                        return Err(HelpError::Lied);
+                    }
                     let nothing_new = runs.is_empty();
                     runs.into_iter().for_each(|run| has.insert(run));
                     owed.pop_front();

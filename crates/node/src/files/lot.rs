@@ -53,6 +53,15 @@ impl Lot {
         Ok(listed)
     }
 
+    /// Its receivers are of use to each other, and its list has no more than so many entries.
+    pub(super) fn is_shared_and_below(&self, entries_max: usize) -> bool {
+        let listed = lock(&self.listed);
+        let small = |listed: &Listed| listed.listing.manifest.entries().len() <= entries_max;
+        listed
+            .as_ref()
+            .is_some_and(|(_, listed)| listed.lending.is_some() && small(listed))
+    }
+
     /// Something is not what was listed.
     pub(super) fn forget(&self) {
         *lock(&self.listed) = None;

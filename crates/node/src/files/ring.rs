@@ -150,6 +150,11 @@ impl Held {
         *lock(&self.place) = Place { path, is_final };
     }
 
+    /// All of it is here, and its list has no more than so many entries.
+    pub(super) fn is_final_and_below(&self, entries_max: usize) -> bool {
+        lock(&self.place).is_final && self.manifest.entries().len() <= entries_max
+    }
+
     /// Reads a piece into the front of `out`; false when its file is not what it was.
     fn read(
         &self,

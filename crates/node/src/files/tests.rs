@@ -209,6 +209,8 @@ enum Malice {
     Stalls,
     /// Has nothing after all.
     Boasts,
+    /// Says that it has more than there is.
+    Exaggerates,
     /// Says that it has another content.
     IsElsewhere,
 }
@@ -230,11 +232,12 @@ fn misbehave(
         link.flush()?;
         match (link.receive()?, malice) {
             (Message::Follow, _) => {
-                let all = Want {
-                    first: 0,
-                    count: u32::MAX,
+                let count = u32::try_from(GROUPS).unwrap();
+                let runs = match malice {
+                    Malice::Exaggerates => 2,
+                    _ => 1,
                 };
-                link.send(&Message::Have(vec![all]))?;
+                link.send(&Message::Have(vec![Want { first: 0, count }; runs]))?;
             }
             (Message::Want(Want { first: group, .. }, _), Malice::Lies) => {
                 let mut lie = groups[usize::try_from(group).unwrap()].clone();
@@ -296,6 +299,38 @@ async fn what_one_receiver_has_the_other_gets_from_it() {
 }
 
 #[tokio::test]
+async fn who_had_all_before_anybody_else_came_helps_all_the_same() {
+    let (ann, offer, _) = sender().await;
+    let mut bo = Node::start(2).await;
+    ann.offer(bo.id(), &offer, 2);
+    bo.fetch(&ann, &offer, 2);
+    bo.until_done().await;
+    let id = transfer(ann.id(), 2);
+    bo.order(Order::Stop(id));
+    bo.order(Order::Discard { id, folder: None });
+    let cy = handshaker(3);
+    bo.introduce(&ann, 2, &[(cy.me(), bo.address)]);
+    let (_, opened) = open(&cy, &bo).await;
+    assert!(matches!(opened, Ok(Message::Opened(_))), "{opened:?}");
+    // And the sender knows that somebody has it.
+    ann.order(Order::Stop(id));
+    ann.offer(cy.me(), &offer, 3);
+    let (mut link, opened) = open(&cy, &ann).await;
+    assert!(matches!(opened, Ok(Message::Opened(_))), "{opened:?}");
+    let told = tokio::task::spawn_blocking(move || {
+        let want = Want { first: 5, count: 1 };
+        link.send(&Message::Want(want, Ask::Anybody)).unwrap();
+        link.flush().unwrap();
+        link.receive().unwrap()
+    });
+    let told = told.await.unwrap();
+    assert!(
+        matches!(told, Message::Elsewhere { group: 5, .. }),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_its_receiver_has_changed_is_not_passed_on() {
     let (ann, offer, contents) = sender().await;
     let (mut bo, mut cy) = (Node::start(2).await, Node::start(3).await);
@@ -320,6 +355,7 @@ async fn a_receiver_that_misbehaves_costs_only_itself() {
         Malice::Rambles,
         Malice::Stalls,
         Malice::Boasts,
+        Malice::Exaggerates,
         Malice::IsElsewhere,
     ];
     for malice in all {
