@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod baseline;
+mod beside;
 mod bulk;
 mod decode;
 mod files;
@@ -95,6 +96,12 @@ const TOPICS: &[Topic] = &[
         about: "a large file and many small ones between two hosts",
         needs_root: true,
         run: files::measure,
+    },
+    Topic {
+        name: "beside",
+        about: "a call with and without files on their way beside it",
+        needs_root: true,
+        run: beside::measure,
     },
     Topic {
         name: "voice",
