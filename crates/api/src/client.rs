@@ -281,6 +281,14 @@ impl Client {
             .await
     }
 
+    /// The small picture of an offer: a JPEG or PNG, unless a peer sent something else.
+    pub async fn thumbnail(&self, id: &str) -> Result<Vec<u8>> {
+        let path = format!("files/{}/thumbnail", segment(id));
+        let response = self.call(Method::GET, &path, None).await?;
+        let body = response.into_body().collect().await?;
+        Ok(body.to_bytes().into())
+    }
+
     /// The sound devices, and which ones calls use.
     pub async fn devices(&self) -> Result<DevicesView> {
         self.get("devices").await

@@ -42,6 +42,7 @@ impl Desk {
             theme: Theme::Dark,
             zone: jiff::tz::TimeZone::UTC,
             size: (width, height),
+            true_colour: false,
         });
         let backend = TestBackend::new(width, height);
         let terminal = Terminal::new(backend).expect("a test backend does not fail");

@@ -3,6 +3,7 @@
 
 use crate::editor::Editor;
 use crate::io::{Effect, Entry, Input, Request, Snapshot};
+use crate::picture::{PICTURES_MAX, Picture};
 use crate::safe;
 use crate::talk::{Key, Part, Place, Purpose, Talk};
 use crate::theme::Theme;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub zone: TimeZone,
     /// The terminal's size in cells.
     pub size: (u16, u16),
+    /// It has more than 256 colours.
+    pub true_colour: bool,
 }
 
 /// How the way to the node is.
@@ -121,6 +124,9 @@ pub struct App {
     pub(crate) talks: BTreeMap<PeerId, Talk>,
     pub(crate) calls: Vec<CallNow>,
     pub(crate) transfers: BTreeMap<String, TransferView>,
+    /// Small pictures that were asked for; `None` until they are here, and where there is none.
+    pub(crate) pictures: BTreeMap<String, Option<Picture>>,
+    pub(crate) true_colour: bool,
     pub(crate) selected: Option<PeerId>,
     /// What is written while nobody is chosen: commands.
     pub(crate) loose: Editor,
@@ -166,6 +172,8 @@ impl App {
             talks: BTreeMap::new(),
             calls: Vec::new(),
             transfers: BTreeMap::new(),
+            pictures: BTreeMap::new(),
+            true_colour: settings.true_colour,
             selected: None,
             loose: Editor::default(),
             overlay: None,
@@ -205,10 +213,14 @@ impl App {
             Input::Peer(peer) => self.put_peer(*peer),
             Input::Found { number, messages } => self.handle_found(number, messages),
             Input::Listed { folder, entries } => self.handle_listed(folder, entries),
+            Input::Picture(id, picture) => {
+                self.pictures.insert(id, picture);
+            }
             Input::Done { request, reply } => self.handle_done(*request, reply),
             Input::Tick => {}
         }
         self.fill_screen();
+        self.want_pictures();
         self.tell_seen();
         std::mem::take(&mut self.effects)
     }
@@ -273,6 +285,7 @@ impl App {
         }
         let transfers = snapshot.transfers.into_iter();
         self.transfers = transfers.map(|t| (t.id.clone(), t)).collect();
+        self.pictures.retain(|_, picture| picture.is_some());
         if self
             .selected
             .is_some_and(|peer| !self.peers.contains_key(&peer))
@@ -397,6 +410,35 @@ impl App {
                 (talk.asked, talk.stuck) = (None, true);
                 self.complain((self.words.failed)(&why));
             }
+        }
+    }
+
+    /// Asks for the small pictures of the offers that may be on screen.
+    fn want_pictures(&mut self) {
+        if self.theme == Theme::Plain || self.link != Link::Up {
+            return;
+        }
+        let Some(talk) = self.talk() else { return };
+        let Some((lowest, _)) = self.lowest(talk) else {
+            return;
+        };
+        // Each message has a row at least.
+        let highest = lowest.saturating_sub(usize::from(self.size.1));
+        let shown = talk.messages.iter().take(lowest + 1).skip(highest);
+        let offers = shown.filter(|message| {
+            let file = message.file.as_ref().filter(|_| !message.deleted);
+            file.is_some_and(|file| file.thumbnail)
+        });
+        let offers = offers.map(|message| message.id.clone());
+        let missing: Vec<String> = offers
+            .filter(|id| !self.pictures.contains_key(id))
+            .collect();
+        if self.pictures.len() + missing.len() > PICTURES_MAX {
+            self.pictures.clear();
+        }
+        for id in missing {
+            self.pictures.insert(id.clone(), None);
+            self.effects.push(Effect::Picture(id));
         }
     }
 

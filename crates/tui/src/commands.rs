@@ -5,11 +5,11 @@ use crate::editor::Editor;
 use crate::io::{Effect, FileAct, PersonAct, Request};
 use crate::theme::Theme;
 use crate::words::Language;
-use hallway_model::{Name, PeerId, Status, TransferState, TransferView};
+use hallway_model::{Name, PeerId, SoundDirection, Status, TransferState, TransferView};
 use std::path::PathBuf;
 
 /// Every command, in the order of the help.
-pub(crate) const NAMES: [&str; 32] = [
+pub(crate) const NAMES: [&str; 35] = [
     "to",
     "find",
     "file",
@@ -37,6 +37,9 @@ pub(crate) const NAMES: [&str; 32] = [
     "name",
     "status",
     "connect",
+    "devices",
+    "microphone",
+    "speaker",
     "doctor",
     "theme",
     "language",
@@ -75,6 +78,10 @@ impl App {
             "doctor" => self.examine(),
             "name" => return self.rename(rest),
             "status" => return self.set_status(rest),
+            "devices" => self.ask(Request::Devices),
+            "microphone" | "speaker" if rest.is_empty() => return self.explain(name),
+            "microphone" => self.ask(Request::Choose(SoundDirection::Input, rest.to_owned())),
+            "speaker" => self.ask(Request::Choose(SoundDirection::Output, rest.to_owned())),
             "connect" if rest.is_empty() => return self.explain(name),
             "connect" => self.ask(Request::Connect(rest.to_owned())),
             "theme" => match value_of(&THEMES, rest) {

@@ -1,11 +1,12 @@
 //! What goes into the app, and what it wants done.
 
+use crate::picture::Picture;
 use crate::talk::Part;
 use crossterm::event::Event as TerminalEvent;
 use hallway_api::{SendRequest, SendView};
 use hallway_model::{
-    CallView, Event, MessageView, Name, PeerId, PeerView, Report, Status, StatusView, TransferView,
-    VerifyView,
+    CallView, DevicesView, Event, MessageView, Name, PeerId, PeerView, Report, SoundDirection,
+    Status, StatusView, TransferView, VerifyView,
 };
 use std::path::PathBuf;
 
@@ -47,6 +48,8 @@ pub enum Input {
         /// Its entries in order; `None` when there is no such folder.
         entries: Option<Vec<Entry>>,
     },
+    /// The small picture of an offer, where it can be shown.
+    Picture(String, Option<Picture>),
     /// The node has done what was asked of it, or says why not.
     Done {
         /// What was asked.
@@ -100,6 +103,8 @@ pub enum Effect {
         /// What for.
         words: String,
     },
+    /// Get the small picture of this offer; [`Input::Picture`] follows.
+    Picture(String),
     /// Look into a folder; [`Input::Listed`] follows.
     List(String),
     /// Put this on the clipboard of the terminal.
@@ -150,6 +155,10 @@ pub enum Request {
     Status(Status),
     /// Connect to an address.
     Connect(String),
+    /// Show the sound devices.
+    Devices,
+    /// Use the device of this name for calls.
+    Choose(SoundDirection, String),
     /// Look for what is wrong, also on the way to this person.
     Doctor(Option<PeerId>),
 }
@@ -212,6 +221,8 @@ pub enum Reply {
     Safety(VerifyView),
     /// A call as it is now.
     Call(Box<CallView>),
+    /// The sound devices as they are now.
+    Devices(DevicesView),
     /// What `doctor` found.
     Report(Report),
 }

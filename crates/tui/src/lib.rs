@@ -15,6 +15,7 @@ mod layout;
 mod node;
 mod overlay_view;
 mod overlays;
+mod picture;
 mod rows;
 mod run;
 pub mod safe;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use app::{App, Settings};
 pub use io::{CallAct, Effect, Entry, FileAct, Input, PersonAct, Reply, Request, Snapshot};
+pub use picture::Picture;
 pub use run::{Options, TuiError, run};
 pub use talk::Part;
 pub use theme::Theme;

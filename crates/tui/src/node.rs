@@ -1,11 +1,13 @@
 //! The way to the node: what happens there comes in, what is asked of it goes out.
 
 use crate::io::{CallAct, Effect, Entry, FileAct, Input, PersonAct, Reply, Request, Snapshot};
+use crate::picture::Picture;
 use crate::talk::{PAGE_MESSAGES, Part};
 use hallway_api::{
-    Client, ClientError, ConnectRequest, LogQuery, OfferRequest, SendRequest, TakeRequest,
+    Client, ClientError, ConnectRequest, DevicesRequest, LogQuery, OfferRequest, SendRequest,
+    TakeRequest,
 };
-use hallway_model::{EventKind, MessageView, PeerId};
+use hallway_model::{EventKind, MessageView, PeerId, SoundDirection};
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -107,6 +109,12 @@ impl Node {
                 if let Some(before) = self.searching.replace(search.abort_handle()) {
                     before.abort();
                 }
+            }
+            Effect::Picture(id) => {
+                tokio::spawn(async move {
+                    let picture = picture(&client, &id).await;
+                    let _ = inputs.send(Input::Picture(id, picture)).await;
+                });
             }
             Effect::List(folder) => {
                 tokio::task::spawn_blocking(move || {
@@ -213,6 +221,13 @@ async fn read(client: &Client, peer: &PeerId, part: &Part) -> Result<Vec<Message
             Ok(messages)
         }
     }
+}
+
+/// What a peer sent is decoded where a decoder that panics does no harm.
+async fn picture(client: &Client, id: &str) -> Option<Picture> {
+    let bytes = client.thumbnail(id).await.ok()?;
+    let decoded = tokio::task::spawn_blocking(move || Picture::decode(&bytes));
+    decoded.await.ok().flatten()
 }
 
 /// Sends texts one after the other, so that they arrive in the order in which they were written.
@@ -332,6 +347,15 @@ async fn ask(client: &Client, request: &Request) -> Result<Reply> {
         Request::Connect(address) => {
             let address = address.clone();
             person(client.connect(&ConnectRequest { address }).await?)
+        }
+        Request::Devices => Reply::Devices(client.devices().await?),
+        Request::Choose(direction, name) => {
+            let mut request = DevicesRequest::default();
+            match direction {
+                SoundDirection::Input => request.input = Some(name.clone()),
+                SoundDirection::Output => request.output = Some(name.clone()),
+            }
+            Reply::Devices(client.choose_devices(&request).await?)
         }
         Request::Doctor(peer) => {
             Reply::Report(client.doctor(peer.map(|peer| peer.to_string())).await?)

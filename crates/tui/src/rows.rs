@@ -2,9 +2,10 @@
 
 use crate::app::App;
 use crate::format::{bytes, percent, talked};
+use crate::picture::Picture;
 use crate::safe;
 use crate::talk::{Key, Talk};
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 use crate::wrap::{cells, cut, fit, wrap};
 use hallway_model::{Delivery, FileView, MessageView, TransferState, TransferView, WallTime};
 use jiff::civil::Date;
@@ -255,6 +256,13 @@ impl Body<'_> {
             Span::styled(format!("◆ {name}"), self.app.theme.of(Role::Strong)),
             Span::styled(format!("  {about}"), self.app.theme.of(Role::Faint)),
         ]);
+        let picture = self.app.pictures.get(&message.id).and_then(Option::as_ref);
+        let fits = |picture: &&Picture| picture.width() <= self.width;
+        if let Some(picture) = picture.filter(fits)
+            && self.app.theme != Theme::Plain
+        {
+            self.rows.extend(picture.spans(self.app.true_colour));
+        }
         let transfer = self.app.transfers.get(&message.id);
         if let Some(transfer) = transfer.filter(|t| t.incoming != self.app.is_own(message)) {
             self.transfer(transfer);

@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use hallway_api::Client;
 use hallway_model::WallTime;
 use jiff::tz::TimeZone;
+use std::env;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -61,6 +62,7 @@ pub async fn run(client: Client, options: Options) -> Result<(), TuiError> {
         theme: options.theme,
         zone: TimeZone::system(),
         size: (size.width, size.height),
+        true_colour: has_true_colour(),
     });
     let (sender, mut inputs) = mpsc::channel(WAITING_INPUTS);
     let mut node = Node::new(client, sender)?;
@@ -89,6 +91,7 @@ pub async fn run(client: Client, options: Options) -> Result<(), TuiError> {
                     | Effect::Newest(_)
                     | Effect::LookUp(_)
                     | Effect::Search { .. }
+                    | Effect::Picture(_)
                     | Effect::List(_)) => node.handle(other),
                 }
             }
@@ -114,6 +117,12 @@ fn keys() -> mpsc::Receiver<io::Result<Event>> {
         }
     });
     keys
+}
+
+/// What terminals tell by convention; those that tell nothing have 256 colours.
+fn has_true_colour() -> bool {
+    let told = env::var_os("COLORTERM");
+    told.is_some_and(|told| told == "truecolor" || told == "24bit")
 }
 
 fn closed() -> io::Error {

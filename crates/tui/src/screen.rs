@@ -97,3 +97,71 @@ fn give_back() {
     );
     let _ = disable_raw_mode();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+    use std::env;
+    use std::ffi::OsStr;
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+    use std::process::Command;
+
+    /// Set in the process that this test starts at a terminal of its own: itself.
+    const AT_TERMINAL: &str = "HALLWAY_TEST_AT_TERMINAL";
+    const USUAL: Winsize = Winsize {
+        ws_col: 80,
+        ws_row: 24,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_says_why() {
+        if env::var_os(AT_TERMINAL).is_some() {
+            // Only the hook is left to give it back.
+            std::mem::forget(Screen::open(true).unwrap());
+            panic!("the reason");
+        }
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        tcsetwinsize(&terminal, USUAL).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let name = Path::new(OsStr::from_bytes(name.as_bytes()));
+        let other_end = File::options().read(true).write(true).open(name).unwrap();
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
+            .args(["--nocapture", "--exact"])
+            .arg("screen::tests::a_panic_gives_the_terminal_back_before_it_says_why")
+            .env(AT_TERMINAL, "1")
+            .stdin(other_end.try_clone().unwrap())
+            .stdout(other_end.try_clone().unwrap())
+            .stderr(other_end);
+        let mut child = command.spawn().unwrap();
+        // Only the child may hold the other end: then its end is the end of what there is to read.
+        drop(command);
+        let (mut terminal, mut said) = (File::from(terminal), Vec::new());
+        let mut bytes = [0; 1024];
+        while let Ok(count) = terminal.read(&mut bytes) {
+            said.extend_from_slice(&bytes[..count]);
+        }
+        assert!(!child.wait().unwrap().success(), "it panicked");
+        let said = String::from_utf8_lossy(&said);
+        let at = |what: &str| {
+            said.find(what)
+                .unwrap_or_else(|| panic!("no {what:?}: {said}"))
+        };
+        // Another screen, the mouse, pastes in brackets: on, then off, then the reason.
+        for mode in ["1049", "1000", "2004"] {
+            let (on, off) = (at(&format!("\x1b[?{mode}h")), at(&format!("\x1b[?{mode}l")));
+            assert!(on < off && off < at("the reason"), "{mode}: {said}");
+        }
+        let modes = tcgetattr(&terminal).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
+    }
+}

@@ -5,7 +5,9 @@ use crate::editor::Editor;
 use crate::io::{Effect, Reply, Request};
 use crate::safe;
 use crate::talk::Purpose;
-use hallway_model::{EventKind, MessageView, PeerView, Report, Status};
+use hallway_model::{
+    DevicesView, EventKind, MessageView, PeerView, Report, SoundDirection, Status,
+};
 
 /// The notice of a node whose listener was too slow to be told everything.
 const LAGGED: &str = "lagged";
@@ -151,6 +153,7 @@ impl App {
                 }
             }
             (_, Reply::Call(call)) => self.put_call(*call),
+            (_, Reply::Devices(devices)) => self.show_devices(devices),
             (_, Reply::Report(report)) => self.show_report(&report),
             (_, Reply::Done | Reply::Sent(_)) => {}
         }
@@ -188,6 +191,8 @@ impl App {
             | Request::Name(_)
             | Request::Status(_)
             | Request::Connect(_)
+            | Request::Devices
+            | Request::Choose(..)
             | Request::Doctor(_) => self.complain((self.words.failed)(why)),
         }
     }
@@ -196,6 +201,37 @@ impl App {
         if let Some(talk) = self.talks.get_mut(peer) {
             talk.sending.retain(|sending| sending.number != number);
         }
+    }
+
+    fn show_devices(&mut self, devices: DevicesView) {
+        let words = self.words;
+        let mut lines = Vec::new();
+        for direction in [SoundDirection::Input, SoundDirection::Output] {
+            let (label, chosen) = match direction {
+                SoundDirection::Input => (words.microphone, &devices.input),
+                SoundDirection::Output => (words.speaker, &devices.output),
+            };
+            let mark = |on: bool| if on { "●" } else { "○" };
+            let follows = chosen == "default";
+            lines.push((
+                label.to_owned(),
+                format!("{} default: {}", mark(follows), words.default_device),
+            ));
+            let here = devices.devices.iter();
+            for device in here.filter(|device| device.direction == direction) {
+                let used = mark(device.chosen && !follows);
+                let name = safe::one_line(&device.name);
+                lines.push((String::new(), format!("{used} {name}")));
+            }
+        }
+        let problem = devices.problem.map(|problem| safe::one_line(&problem));
+        lines.extend(problem.map(|problem| (String::new(), problem)));
+        lines.push((String::new(), words.devices_hint.to_owned()));
+        self.overlay = Some(Overlay::Lines {
+            title: words.devices.to_owned(),
+            lines,
+            scroll: 0,
+        });
     }
 
     fn show_report(&mut self, report: &Report) {

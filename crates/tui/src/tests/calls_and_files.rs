@@ -1,12 +1,13 @@
 //! Calls and files: what is shown of them, and what keys do.
 
 use super::{Desk, NOW};
-use crate::io::{CallAct, Entry, FileAct};
+use crate::io::{CallAct, Entry, FileAct, Reply};
 use crate::sample::{BO, ME, said};
 use crate::{Effect, Input, Request};
 use hallway_model::{
-    CallDirection, CallId, CallQuality, CallState, CallStatsView, CallView, EventKind, FileView,
-    MessageView, TransferState, TransferView, WallTime,
+    CallDirection, CallId, CallQuality, CallState, CallStatsView, CallView, DeviceView,
+    DevicesView, EventKind, FileView, MessageView, SoundDirection, TransferState, TransferView,
+    WallTime,
 };
 use std::path::PathBuf;
 
@@ -254,4 +255,70 @@ fn a_path_is_completed_and_offered() {
         entries: None,
     });
     desk.assert_shows("there is no such folder");
+}
+
+#[test]
+fn a_picture_is_fetched_once_and_shown_where_it_fits() {
+    let mut message = file(BO);
+    if let Some(file) = &mut message.file {
+        file.thumbnail = true;
+    }
+    let mut desk = Desk::sitting();
+    desk.key("ctrl-n");
+    desk.effects.clear();
+    desk.page(BO, vec![message.clone()]);
+    assert!(desk.effects.contains(&Effect::Picture(message.id.clone())));
+    desk.effects.clear();
+    desk.put(Input::Tick);
+    assert!(desk.effects.is_empty(), "it is asked for once");
+
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let red = image::RgbImage::from_pixel(60, 20, image::Rgb([255, 0, 0]));
+    red.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    let picture = crate::Picture::decode(bytes.get_ref());
+    desk.put(Input::Picture(message.id.clone(), picture));
+    desk.assert_shows(&"▀".repeat(36));
+    desk.app.resize(40, 24);
+    assert!(!desk.screen().contains('▀'), "there is no room for it");
+    desk.app.resize(80, 24);
+    desk.line("/theme none");
+    desk.put(Input::Tick);
+    assert!(!desk.screen().contains('▀'), "there are no colours");
+}
+
+#[test]
+fn sound_devices_are_shown_and_chosen() {
+    let mut desk = Desk::sitting();
+    desk.line("/devices");
+    assert_eq!(desk.asked(), [Request::Devices]);
+    let device = |name: &str, direction, chosen| DeviceView {
+        id: name.to_lowercase(),
+        name: name.into(),
+        direction,
+        default: false,
+        chosen,
+        headphones: false,
+    };
+    let devices = DevicesView {
+        devices: vec![
+            device("Blue Yeti", SoundDirection::Input, true),
+            device("USB Headset", SoundDirection::Output, true),
+        ],
+        input: "blue yeti".into(),
+        output: "default".into(),
+        problem: None,
+    };
+    desk.put(Input::Done {
+        request: Box::new(Request::Devices),
+        reply: Ok(Reply::Devices(devices)),
+    });
+    for shown in ["● Blue Yeti", "○ USB Headset", "○ default", "● default"] {
+        desk.assert_shows(shown);
+    }
+    desk.key("esc");
+    desk.line("/speaker USB Headset");
+    let chosen = Request::Choose(SoundDirection::Output, "USB Headset".into());
+    assert_eq!(desk.asked(), [chosen]);
+    desk.line("/microphone");
+    desk.assert_shows("/microphone NAME");
 }

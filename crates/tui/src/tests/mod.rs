@@ -34,6 +34,7 @@ impl Desk {
             theme: Theme::Dark,
             zone: TimeZone::UTC,
             size,
+            true_colour: false,
         });
         Self {
             app,
