@@ -171,6 +171,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<TokensCommand>,
     },
+    #[command(about = help::AUTOSTART, after_help = help::AUTOSTART_AFTER)]
+    Autostart {
+        #[arg(value_enum, help = help::AUTOSTART_SWITCH)]
+        switch: Option<Switch>,
+    },
     #[command(about = help::EXPORT, after_help = help::EXPORT_AFTER)]
     Export,
     #[command(about = help::COMPLETIONS, after_help = help::COMPLETIONS_AFTER)]

@@ -370,6 +370,15 @@ Examples:
   hallway echo &
   hallway send Echo 'anybody there?'
   hallway log Echo";
+    pub(crate) const AUTOSTART: &str = "Start the node at login, or no longer";
+    pub(crate) const AUTOSTART_AFTER: &str = "\
+Your desktop starts it, or systemd where there is no desktop when this is set.
+
+Examples:
+  hallway autostart                  is it?
+  hallway autostart on
+  hallway autostart on && loginctl enable-linger      a server, from boot on";
+    pub(crate) const AUTOSTART_SWITCH: &str = "Whether it shall; without this, whether it does";
     pub(crate) const EXPORT: &str = "Print everything as JSON Lines, to keep or to move";
     pub(crate) const EXPORT_AFTER: &str = "\
 Examples:

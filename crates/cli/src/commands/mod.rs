@@ -1,6 +1,7 @@
 //! The commands, one function each.
 
 mod about;
+mod autostart;
 mod calls;
 mod devices;
 mod docs;
@@ -83,6 +84,7 @@ pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
         Command::Doctor { peer } => doctor::doctor(&cx, peer).await,
         Command::Echo(args) => echo::echo(&cx, args).await,
         Command::Tokens { command } => tokens::tokens(&cx, command).await,
+        Command::Autostart { switch } => autostart::autostart(&cx, switch),
         Command::Export => history::export(&cx).await,
         Command::Completions { shell } => docs::completions(&cx, shell),
         Command::Man { dir } => docs::man(&cx, dir),

@@ -30,3 +30,17 @@ pub(crate) fn node_ended(reason: &str, log: &Path) -> String {
         log.display()
     )
 }
+
+pub(crate) const NO_CONFIG_FOLDER: &str = "no home directory is known; set HOME";
+pub(crate) const UNSPEAKABLE_PATH: &str = "a path with control characters cannot be started at \
+                                           login; choose another with --home DIR";
+
+pub(crate) fn autostart(by: Option<&str>) -> String {
+    match by {
+        Some("desktop") => "Your desktop starts the node at login".into(),
+        Some(_) => {
+            "systemd starts the node at login; `systemctl --user start hallway` does now".into()
+        }
+        None => "The node is not started at login; `hallway autostart on` changes that".into(),
+    }
+}

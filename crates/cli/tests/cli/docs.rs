@@ -3,7 +3,7 @@
 use crate::run::{Home, assert_said};
 
 /// Every command the program has.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 34] = [
     "up",
     "open",
     "tui",
@@ -34,6 +34,7 @@ const COMMANDS: [&str; 33] = [
     "doctor",
     "echo",
     "tokens",
+    "autostart",
     "export",
     "completions",
     "man",
@@ -83,6 +84,7 @@ fn help_shows_commands_exit_codes_and_examples() {
       doctor       Find out what is wrong with this network, or the way to a peer
       echo         Run a test contact that answers what it is sent
       tokens       List the tokens of bots, make one, or revoke one
+      autostart    Start the node at login, or no longer
       export       Print everything as JSON Lines, to keep or to move
       completions  Print completions for a shell
       man          Print the manual page, or write all of them

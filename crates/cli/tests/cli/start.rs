@@ -187,3 +187,55 @@ fn a_passphrase_is_asked_for_before_the_terminal_is_left() {
     assert!(screen.contains("Hallway runs now"), "{screen}");
     assert_eq!(desk.home.run(&["status"]).code, 0);
 }
+
+#[test]
+fn it_is_started_at_login_by_what_there_is() {
+    let home = Home::empty();
+    let config = tempfile::tempdir().unwrap();
+    let entry = config.path().join("autostart/hallway.desktop");
+    let enabled = config
+        .path()
+        .join("systemd/user/default.target.wants/hallway.service");
+    let run = |args: &[&str], display: bool| {
+        let mut command = home.command(args);
+        command.env("XDG_CONFIG_HOME", config.path());
+        if display {
+            command.env("DISPLAY", ":7");
+        }
+        let ran = ran(command.output().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran
+    };
+    let by = |args: &[&str], display: bool| run(args, display).json()[0]["by"].clone();
+    assert_eq!(by(&["autostart", "--json"], true), Value::Null);
+    let program = env!("CARGO_BIN_EXE_hallway");
+    let home_path = home.path();
+    let words = format!(
+        "\"{program}\" \"--home\" \"{}\" \"up\"",
+        home_path.display()
+    );
+
+    assert_eq!(by(&["autostart", "on", "--json"], true), "desktop");
+    let told = fs::read_to_string(&entry).unwrap();
+    assert!(
+        told.lines().any(|line| line == format!("Exec={words}")),
+        "{told}"
+    );
+
+    assert_eq!(by(&["autostart", "on", "--json"], false), "systemd");
+    assert!(!entry.exists(), "one of the two");
+    let told = fs::read_to_string(&enabled).unwrap();
+    assert!(
+        told.lines()
+            .any(|line| line == format!("ExecStart={words}")),
+        "{told}"
+    );
+
+    assert!(run(&["autostart"], false).out.contains("systemd starts"));
+    assert!(
+        run(&["autostart", "off"], false)
+            .out
+            .contains("not started at login")
+    );
+    assert!(!enabled.exists());
+}
