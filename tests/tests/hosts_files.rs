@@ -27,6 +27,7 @@ lan_tests![
     a_sender_that_cannot_be_connected_to_connects_itself,
     a_deleted_offer_is_no_longer_fetched,
     what_leaves_keeps_to_the_limit_and_everybody_gets_a_share,
+    who_sends_sees_that_others_come_first,
 ];
 
 fn until_tidy(host: &Host, expected: &[&str]) {
@@ -85,15 +86,34 @@ fn a_large_file_waits_for_an_answer_and_survives_whatever_is_killed() {
     bo.one(&["files", "accept", &id[..8], "--json"]);
     let mut come = until_moved(&bo, &id, 10_000_000);
     for round in 0..4 {
-        let victim = if round % 2 == 0 { &bo } else { &ann };
+        let (victim, other) = if round % 2 == 0 {
+            (&bo, &ann)
+        } else {
+            (&ann, &bo)
+        };
+        let mut at_other = other.tail();
         victim.kill();
         victim.up();
+        let goes_on = |event: &Value| {
+            let transfer = &event["transfer"];
+            transfer["id"] == *id && transfer["resumed_at"].as_u64() >= Some(come)
+        };
+        at_other.wait_for(goes_on, ARRIVAL);
         let running = bo.until("it goes on", ARRIVAL, |bo| {
             transfer(bo, &id).filter(|t| t["resumed_at"].as_u64().is_some_and(|at| at >= come))
         });
         // The last word of progress may be older than what had come.
         let resumed_at = running["resumed_at"].as_u64().unwrap();
         assert!(resumed_at < 101_000_000, "{running}");
+        if round < 2 {
+            let words = format!("resumed at {} %", resumed_at / 1_010_000);
+            for host in [&ann, &bo] {
+                host.until(&words, ARRIVAL, |host| {
+                    let said = String::from_utf8(host.cli_raw(&["files"]).stdout).unwrap();
+                    said.contains(&words).then_some(())
+                });
+            }
+        }
         come = until_moved(&bo, &id, resumed_at + 5_000_000);
     }
     lan.rate(0, None);
@@ -315,4 +335,35 @@ fn what_leaves_keeps_to_the_limit_and_everybody_gets_a_share() {
     let seconds_both = start.elapsed().as_secs_f64();
     assert!(seconds_both > 1.8 * least, "{seconds_both} s");
     assert!(seconds_first > 0.6 * seconds_both, "{seconds_first} s");
+}
+
+fn who_sends_sees_that_others_come_first() {
+    let lan = Lan::of(2);
+    lan.rate(0, Some(4_000_000));
+    let (ann, bo) = friends(&lan);
+    // Four of one peer come at once.
+    let ids: Vec<String> = (0..5)
+        .map(|number| {
+            let name = format!("{number}.img");
+            send(&ann, "Bo", &file(&ann, &name, &noise(6_000_000, number)))
+        })
+        .collect();
+    let last = &ids[4];
+    for host in [&bo, &ann] {
+        until_state(host, last, "waiting_for_turn");
+        let said = String::from_utf8(host.cli_raw(&["files"]).stdout).unwrap();
+        assert!(said.contains("waits for its turn"), "{said}");
+    }
+    // Also after the one who knows has started anew.
+    bo.restart();
+    let queued = ann.until("one of them waits again", ARRIVAL, |ann| {
+        let listed = ann.cli(&["files", "--json"]);
+        let queued = listed.iter().find(|t| t["state"] == "waiting_for_turn")?;
+        queued["id"].as_str().map(str::to_owned)
+    });
+    lan.rate(0, None);
+    until_state(&ann, &queued, "done");
+    for id in &ids {
+        until_state(&bo, id, "done");
+    }
 }

@@ -70,8 +70,11 @@ fn what_changes_meanwhile_is_sent_again_and_said() {
         assert_eq!(told["failure"], Value::Null);
     }
     lan.rate(0, None);
-    until_state(&bo, &id, "done");
-    until_state(&ann, &id, "done");
+    for host in [&bo, &ann] {
+        let done = until_state(host, &id, "done");
+        let shown = (&done["moved"], &done["file"]["bytes"]);
+        assert_eq!(shown, (&63_000_000.into(), &63_000_000.into()));
+    }
     assert!(fs::read(downloads(&bo).join("disk.img")).unwrap() == contents);
     let sent = lan.payload_sent(0) - before;
     assert!(sent < 63_000_000 + 2 * RESENT_MAX, "{sent} bytes were sent");
