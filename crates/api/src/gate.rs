@@ -1,10 +1,11 @@
-//! Who may use the API over loopback: the page that this node served to its own user, and nobody
-//! else.
+//! Who may use the API over loopback: the page that this node served to its own user, bots that
+//! they gave a token, and nobody else.
 //!
 //! Every web page in a browser, and every user of this host, can connect to a loopback port. So
 //! each request must name this node as its host (a rebound name does not), must not come from
-//! another page, and must carry a token. The token never stands in a URL and never in a cookie:
-//! whoever may open the Unix socket gets a ticket, which the page exchanges for the token once.
+//! another page, and for all but the page itself must carry a token, which [`crate::caller`] looks
+//! at. The token never stands in a URL and never in a cookie: whoever may open the Unix socket gets
+//! a ticket, which the page exchanges for the token once.
 
 use crate::problem::ProblemView;
 use axum::extract::{Request, State};

@@ -271,8 +271,7 @@ pub struct DevicesRequest {
     pub output: Option<String>,
 }
 
-/// What `POST /api/v1/devices/test` tells ten times a second, in dB of full scale. Digital silence
-/// is -127.
+/// What `POST /api/v1/devices/test` tells ten times a second, in dB of full scale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TrialView {

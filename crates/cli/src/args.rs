@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::complete::peers;
 use crate::text::help;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -128,7 +129,7 @@ pub(crate) enum Command {
     },
     #[command(about = help::VERIFY, after_help = help::VERIFY_AFTER)]
     Verify {
-        #[arg(help = help::PEER)]
+        #[arg(help = help::PEER, add = peers())]
         peer: String,
         #[arg(value_name = "NUMBER", num_args = 0.., conflicts_with = "keep_name", help = help::VERIFY_NUMBER)]
         number: Vec<String>,
@@ -137,17 +138,17 @@ pub(crate) enum Command {
     },
     #[command(about = help::BLOCK, after_help = help::BLOCK_AFTER)]
     Block {
-        #[arg(help = help::PEER)]
+        #[arg(help = help::PEER, add = peers())]
         peer: String,
     },
     #[command(about = help::UNBLOCK, after_help = help::UNBLOCK_AFTER)]
     Unblock {
-        #[arg(help = help::PEER)]
+        #[arg(help = help::PEER, add = peers())]
         peer: String,
     },
     #[command(about = help::FORGET, after_help = help::FORGET_AFTER)]
     Forget {
-        #[arg(help = help::PEER)]
+        #[arg(help = help::PEER, add = peers())]
         peer: String,
         #[arg(short, long, help = help::FORGET_YES)]
         yes: bool,
@@ -161,7 +162,7 @@ pub(crate) enum Command {
     Devices(DevicesArgs),
     #[command(about = help::DOCTOR, after_help = help::DOCTOR_AFTER)]
     Doctor {
-        #[arg(help = help::PEER)]
+        #[arg(help = help::PEER, add = peers())]
         peer: Option<String>,
     },
     #[command(about = help::ECHO, after_help = help::ECHO_AFTER)]
@@ -194,12 +195,12 @@ pub(crate) enum Command {
 pub(crate) enum Decision {
     #[command(about = help::REQUESTS_ACCEPT, after_help = help::REQUESTS_ACCEPT_AFTER)]
     Accept {
-        #[arg(help = help::PEER)]
+        #[arg(help = help::PEER, add = peers())]
         peer: String,
     },
     #[command(about = help::REQUESTS_DECLINE, after_help = help::REQUESTS_DECLINE_AFTER)]
     Decline {
-        #[arg(help = help::PEER)]
+        #[arg(help = help::PEER, add = peers())]
         peer: String,
     },
 }
@@ -229,7 +230,7 @@ pub(crate) struct TokenArgs {
     pub(crate) send: bool,
     #[arg(long, group = "rights", help = help::TOKENS_METRICS)]
     pub(crate) metrics: bool,
-    #[arg(long = "in", value_name = "PEER", num_args = 1.., help = help::TOKENS_IN)]
+    #[arg(long = "in", value_name = "PEER", num_args = 1.., help = help::TOKENS_IN, add = peers())]
     pub(crate) conversations: Vec<String>,
 }
 
@@ -373,7 +374,7 @@ pub(crate) struct DevicesArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
-    #[arg(help = help::PEER)]
+    #[arg(help = help::PEER, add = peers())]
     pub(crate) peer: String,
     #[arg(value_name = "TEXT", num_args = 0.., help = help::SEND_TEXT)]
     pub(crate) text: Vec<String>,
@@ -399,7 +400,7 @@ pub(crate) struct SendArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    #[arg(required_unless_present = "search", help = help::LOG_PEER)]
+    #[arg(required_unless_present = "search", help = help::LOG_PEER, add = peers())]
     pub(crate) peer: Option<String>,
     #[arg(long, value_name = "T", help = help::LOG_SINCE)]
     pub(crate) since: Option<String>,
@@ -415,7 +416,7 @@ pub(crate) struct LogArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CallArgs {
-    #[arg(help = help::PEER)]
+    #[arg(help = help::PEER, add = peers())]
     pub(crate) peer: String,
     #[arg(long, help = help::CALL_DETACH)]
     pub(crate) detach: bool,

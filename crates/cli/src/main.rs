@@ -3,6 +3,7 @@
 
 mod args;
 mod commands;
+mod complete;
 mod failure;
 mod out;
 mod progress;
@@ -17,6 +18,7 @@ use out::Out;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    complete::answer();
     let line = CommandLine::parse();
     let out = Out::new(line.json);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -383,10 +383,12 @@ Examples:
     pub(crate) const EXPORT_AFTER: &str = "\
 Examples:
   hallway export > history.jsonl";
-    pub(crate) const COMPLETIONS: &str = "Print completions for a shell";
+    pub(crate) const COMPLETIONS: &str =
+        "Print completions for a shell: commands, options, files and peers";
     pub(crate) const COMPLETIONS_AFTER: &str = "\
 Examples:
-  hallway completions bash > ~/.local/share/bash-completion/completions/hallway
+  echo 'source <(hallway completions bash)' >> ~/.bashrc
+  echo 'source <(hallway completions zsh)' >> ~/.zshrc
   hallway completions fish > ~/.config/fish/completions/hallway.fish";
     pub(crate) const COMPLETIONS_SHELL: &str = "The shell";
     pub(crate) const MAN: &str = "Print the manual page, or write all of them";

@@ -64,6 +64,8 @@ async fn gather(home: &Home, node: &Handle) -> Result<Figures> {
     let Answer::Calls(calls) = ask(node, Command::Calls).await? else {
         return Err(unexpected());
     };
+    // What is read from disk is then no older than what was told.
+    ask(node, Command::Flush).await?;
     let (node, database) = (node.clone(), home.database());
     off_the_reactor(move || {
         let queued = node.reader().queued().map_err(unreadable)?;

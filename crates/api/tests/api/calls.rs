@@ -6,7 +6,7 @@ use hallway_model::{
     CallDirection, CallEnd, CallOutcome, CallState, CallView, EventKind, MessageView,
 };
 
-fn call(kind: &EventKind) -> Option<CallView> {
+pub(crate) fn call(kind: &EventKind) -> Option<CallView> {
     if let EventKind::Call { call } = kind {
         Some(CallView::clone(call))
     } else {
@@ -14,7 +14,7 @@ fn call(kind: &EventKind) -> Option<CallView> {
     }
 }
 
-fn in_state(state: CallState) -> impl Fn(&EventKind) -> Option<CallView> {
+pub(crate) fn in_state(state: CallState) -> impl Fn(&EventKind) -> Option<CallView> {
     move |kind| call(kind).filter(|call| call.state == state)
 }
 

@@ -4,8 +4,11 @@ use crate::node::{TestNode, text};
 use crate::talk::friends;
 use hallway_api::OfferRequest;
 use hallway_model::Delivery;
+use hallway_node::audio::Source;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
 
 pub(crate) async fn document(node: &TestNode) -> Value {
     let (status, body) = node.http("GET /api/v1/openapi.json", "").await;
@@ -283,4 +286,25 @@ async fn answers_are_what_the_document_says() {
         let event = serde_json::to_value(events.next().await.unwrap().unwrap()).unwrap();
         check(&document, schema, &event).unwrap_or_else(|why| panic!("{why}"));
     }
+}
+
+#[tokio::test]
+async fn a_try_of_the_devices_tells_how_loud_it_is() {
+    let node = TestNode::start_with("Ann", Source::Parrot).await;
+    let document = document(&node).await;
+    let mut stream = UnixStream::connect(&node.socket).await.unwrap();
+    let request = "POST /api/v1/devices/test HTTP/1.0\r\nHost: h\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let first = loop {
+        let line = lines.next_line().await.unwrap().unwrap();
+        if line.starts_with('{') {
+            break serde_json::from_str::<Value>(&line).unwrap();
+        }
+    };
+    // Nobody has said anything to it.
+    assert_eq!(first["kind"], "hearing");
+    assert!(first["dbfs"].as_f64().unwrap() < -90.0, "{first}");
+    let schema = schema_of(&document, "post", "/api/v1/devices/test");
+    check(&document, schema, &first).unwrap_or_else(|why| panic!("{why}"));
 }

@@ -1,8 +1,10 @@
 //! The figures for Prometheus.
 
+use crate::calls::{call, in_state};
 use crate::node::{TestNode, text};
-use crate::talk::friends;
-use hallway_model::Delivery;
+use crate::talk::{friends, until};
+use hallway_model::{CallState, Delivery, EventKind, TransferState};
+use hallway_node::audio::Source;
 use std::collections::BTreeMap;
 
 async fn scrape(node: &TestNode) -> String {
@@ -68,6 +70,11 @@ fn samples(page: &str) -> BTreeMap<String, f64> {
 #[tokio::test]
 async fn what_happens_is_counted() {
     let (ann, _, bo, _) = friends().await;
+    // Its receipt is one for what was sent before it, too.
+    ann.client
+        .send(&text("Bo", "again", Delivery::Delivered))
+        .await
+        .unwrap();
     let before = samples(&scrape(&ann).await);
     assert_eq!(before["hallway_sessions"], 1.0);
     assert_eq!(
@@ -76,7 +83,7 @@ async fn what_happens_is_counted() {
     );
     assert_eq!(before["hallway_messages_queued"], 0.0);
     assert!(before[r#"hallway_store_bytes{file="database"}"#] > 0.0);
-    assert_eq!(before[r#"hallway_messages_total{direction="sent"}"#], 1.0);
+    assert_eq!(before[r#"hallway_messages_total{direction="sent"}"#], 2.0);
 
     bo.client
         .send(&text("Ann", "one", Delivery::Delivered))
@@ -97,11 +104,11 @@ async fn what_happens_is_counted() {
         client_id: None,
     };
     ann.client.offer(&offer).await.unwrap();
-    crate::talk::until(&mut events, |kind| {
-        let hallway_model::EventKind::Transfer { transfer } = kind else {
+    until(&mut events, |kind| {
+        let EventKind::Transfer { transfer } = kind else {
             return None;
         };
-        (transfer.state == hallway_model::TransferState::Done).then_some(())
+        (transfer.state == TransferState::Done).then_some(())
     })
     .await;
     ann.client.block("Bo").await.unwrap();
@@ -151,4 +158,34 @@ async fn no_peer_makes_a_label() {
     );
     assert_eq!(lines(&one), lines(&three));
     assert!(!three.contains("Bo") && !three.contains(&bo.client.status().await.unwrap().tag));
+}
+
+#[tokio::test]
+async fn what_is_said_in_a_call_is_counted() {
+    let ann = TestNode::start_with("Ann", Source::Parrot).await;
+    let bo = TestNode::start_with("Bo", Source::Parrot).await;
+    ann.meet(&bo).await;
+    ann.client
+        .send(&text("Bo", "hello", Delivery::Delivered))
+        .await
+        .unwrap();
+    bo.client.accept("Ann").await.unwrap();
+    let mut events = bo.client.events(None).await.unwrap();
+    ann.client.call_peer("Bo".into()).await.unwrap();
+    until(&mut events, in_state(CallState::Ringing)).await;
+    bo.client.answer(None).await.unwrap();
+    let ringing = r#"hallway_calls{direction="incoming",state="active"}"#;
+    assert_eq!(samples(&scrape(&bo).await)[ringing], 1.0);
+    // With the first figures of the call come those of its packets.
+    until(&mut events, |kind| call(kind)?.stats).await;
+    bo.client.hang_up(None).await.unwrap();
+    loop {
+        let now = samples(&scrape(&bo).await);
+        let packets = |fate| now.get(&format!(r#"hallway_voice_packets_total{{fate="{fate}"}}"#));
+        if packets("sent").is_some_and(|sent| *sent > 0.0) {
+            assert_eq!(packets("malformed"), Some(&0.0));
+            assert!(!now.contains_key(ringing));
+            return;
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use hallway_api::{Api, Client, ConnectRequest, SendRequest};
 use hallway_model::{Delivery, Name, PeerView};
+use hallway_node::audio::Source;
 use hallway_node::home::Home;
 use hallway_node::keys::{self, KeyStore};
 use hallway_node::{Handle, NodeConfig};
@@ -24,6 +25,11 @@ pub(crate) struct TestNode {
 
 impl TestNode {
     pub(crate) async fn start(name: &str) -> Self {
+        Self::start_with(name, Source::default()).await
+    }
+
+    /// With sound from there.
+    pub(crate) async fn start_with(name: &str, sound: Source) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::create(Some(&dir.path().join("home"))).unwrap();
         let lock = home.lock().unwrap();
@@ -48,7 +54,7 @@ impl TestNode {
             accept_files_bytes: 0,
             files_bytes_per_second: None,
             aes: true,
-            sound: hallway_node::audio::Source::default(),
+            sound,
             auto_answer: false,
             keep_history: true,
             version: "0",

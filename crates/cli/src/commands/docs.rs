@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::args::CommandLine;
+use crate::complete;
 use crate::failure::{Failure, Result};
 use anyhow::Context as _;
 use clap::CommandFactory;
@@ -9,9 +10,7 @@ use clap_complete::Shell;
 use std::path::PathBuf;
 
 pub(super) fn completions(cx: &Context<'_>, shell: Shell) -> Result {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut CommandLine::command(), "hallway", &mut script);
-    Ok(cx.out.bytes(&script)?)
+    Ok(cx.out.bytes(&complete::script(shell)?)?)
 }
 
 pub(super) fn man(cx: &Context<'_>, dir: Option<PathBuf>) -> Result {

@@ -86,7 +86,7 @@ fn help_shows_commands_exit_codes_and_examples() {
       tokens       List the tokens of bots, make one, or revoke one
       autostart    Start the node at login, or no longer
       export       Print everything as JSON Lines, to keep or to move
-      completions  Print completions for a shell
+      completions  Print completions for a shell: commands, options, files and peers
       man          Print the manual page, or write all of them
       help         Print this message or the help of the given subcommand(s)
 
@@ -322,7 +322,7 @@ fn completions_exist_for_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = Home::empty().run(&["completions", shell]);
         assert_eq!(script.code, 0);
-        assert!(script.out.contains("set-status"), "{shell}");
+        assert!(script.out.contains("COMPLETE"), "{shell}: {}", script.out);
     }
 }
 

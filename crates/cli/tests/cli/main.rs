@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod calls;
+mod complete;
 mod docs;
 mod echo;
 mod files;

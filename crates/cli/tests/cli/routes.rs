@@ -64,8 +64,8 @@ const ROUTES: [(&str, &[&str]); 43] = [
     ("export", &["GET /export"]),
 ];
 
-/// About the program, not about the node.
-const LOCAL: [&str; 2] = ["completions", "man"];
+/// About the program and its desktop, not about the node.
+const LOCAL: [&str; 3] = ["autostart", "completions", "man"];
 
 fn document(home: &Home) -> Value {
     let mut stream = UnixStream::connect(home.path().join("api.sock")).unwrap();

@@ -80,6 +80,33 @@ fn colour_is_for_terminals_that_have_it_and_people_who_want_it() {
 }
 
 #[test]
+fn what_goes_through_a_pipe_is_plain() {
+    let (ann, _bo) = friends("Bo");
+    for args in [
+        &["--help"][..],
+        &["send", "--help"],
+        &["sned"],
+        &["status"],
+        &["peers"],
+        &["log", "Bo"],
+        &["verify", "Bo"],
+        &["files"],
+        &["calls"],
+        &["tokens", "add", "bot", "--read"],
+        &["tokens"],
+        &["doctor"],
+        &["send", "Nobody", "x"],
+    ] {
+        let mut command = ann.command(args);
+        let output = command.env("TERM", "xterm-256color").output().unwrap();
+        for said in [output.stdout, output.stderr] {
+            let said = String::from_utf8(said).unwrap();
+            assert!(!said.contains(['\x1b', '\r']), "{args:?}: {said}");
+        }
+    }
+}
+
+#[test]
 fn numbers_that_are_the_same_to_the_eye_verify() {
     let (ann, _bo) = friends("Bo");
     let verify = |answer| {

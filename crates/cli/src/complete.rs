@@ -1,0 +1,81 @@
+//! What a shell offers at the Tab key: commands, options, files, and the peers there are now.
+
+use crate::args::CommandLine;
+use crate::{safe, text};
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::{CompleteEnv, Shells};
+use hallway_api::Client;
+use hallway_model::PeerView;
+use hallway_node::home::Home;
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// By this variable the script of a shell asks for what it may offer.
+const VARIABLE: &str = "COMPLETE";
+/// A person who pressed Tab does not wait longer for a node.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Answers a shell that asks, and ends then.
+pub(crate) fn answer() {
+    CompleteEnv::with_factory(CommandLine::command)
+        .var(VARIABLE)
+        .complete();
+}
+
+/// What a shell has to read once so that it asks.
+pub(crate) fn script(shell: Shell) -> io::Result<Vec<u8>> {
+    let mut script = Vec::new();
+    let shells = Shells::builtins();
+    let known = shells.completer(&shell.to_string());
+    let known = known.ok_or(io::ErrorKind::Unsupported)?;
+    known.write_registration(VARIABLE, "hallway", "hallway", "hallway", &mut script)?;
+    Ok(script)
+}
+
+/// Offers the peers of the node that runs; nobody when none does.
+pub(crate) fn peers() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let typed = typed.to_string_lossy().to_lowercase();
+        let peers = known().unwrap_or_default();
+        let offered = peers.iter().map(|peer| candidate(&peers, peer));
+        let fits = |offered: &CompletionCandidate| {
+            let value = offered.get_value().to_string_lossy().to_lowercase();
+            value.starts_with(&typed)
+        };
+        offered.filter(fits).collect()
+    })
+}
+
+fn known() -> Option<Vec<PeerView>> {
+    let chosen = std::env::var_os("HALLWAY_HOME").map(PathBuf::from);
+    let client = Client::new(Home::locate(chosen.as_deref()).ok()?.socket().ok()?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let asked = async { tokio::time::timeout(PATIENCE, client.peers()).await };
+    runtime.ok()?.block_on(asked).ok()?.ok()
+}
+
+/// The name where it means one peer and nothing to any shell; otherwise the tag, with the name
+/// beside it for the shells that show that.
+fn candidate(peers: &[PeerView], peer: &PeerView) -> CompletionCandidate {
+    let plain = peer
+        .name
+        .chars()
+        .all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    let alone = peers
+        .iter()
+        .filter(|other| other.name.to_lowercase() == peer.name.to_lowercase());
+    let name = plain && alone.count() == 1 && !peer.name.starts_with('-');
+    let value = if name { &peer.name } else { &peer.tag };
+    let help = format!(
+        "{}, {}",
+        safe::one_line(&peer.name),
+        text::presence(peer.state)
+    );
+    CompletionCandidate::new(value.as_str()).help(Some(help.into()))
+}
