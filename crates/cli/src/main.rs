@@ -4,6 +4,8 @@
 mod args;
 mod commands;
 mod complete;
+#[cfg(target_os = "linux")]
+mod desktop;
 mod failure;
 mod out;
 mod progress;

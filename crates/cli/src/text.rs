@@ -7,10 +7,14 @@ use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+mod desktop;
 mod files;
 mod start;
 mod tokens;
 
+#[cfg(target_os = "linux")]
+pub(crate) use desktop::desktop;
 pub(crate) use files::*;
 pub(crate) use hallway_tui::call_record;
 pub(crate) use hallway_tui::format::{bytes, percent, talked};

@@ -46,6 +46,8 @@ pub(super) async fn up(cx: &Context<'_>, args: UpArgs) -> Result {
     if args.detached {
         leave_terminal()?;
     }
+    #[cfg(target_os = "linux")]
+    crate::desktop::watch(node.handle.clone(), home.path().to_owned());
     node.announce(cx).await?;
     node.run().await
 }

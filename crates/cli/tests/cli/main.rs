@@ -7,6 +7,8 @@ mod docs;
 mod echo;
 mod files;
 mod guards;
+#[cfg(target_os = "linux")]
+mod notifications;
 mod readme;
 mod routes;
 mod run;

@@ -27,6 +27,8 @@ pub(crate) struct Home {
     node: Option<Child>,
     /// What the node said when it was ready.
     pub(crate) ready: Value,
+    /// What the program finds in its environment, besides.
+    pub(crate) vars: Vec<(&'static str, String)>,
 }
 
 /// How a command ended.
@@ -63,6 +65,7 @@ impl Home {
             dir: tempfile::tempdir().unwrap(),
             node: None,
             ready: Value::Null,
+            vars: Vec::new(),
         }
     }
 
@@ -119,7 +122,8 @@ impl Home {
         command
             .env_clear()
             .env("TZ", NOON.as_str())
-            .env("HALLWAY_HOME", self.path());
+            .env("HALLWAY_HOME", self.path())
+            .envs(self.vars.iter().map(|(name, value)| (name, value)));
         command
             .args(args)
             .stdin(Stdio::null())

@@ -1,0 +1,170 @@
+//! Messages on the desktop: a notification for each talk with something new, to which one can reply
+//! where the desktop has that. Who is busy is not disturbed.
+
+use crate::{safe, text};
+use bus::Desktop;
+use hallway_api::Feed;
+use hallway_model::{
+    Answer, Body, Command, ConversationId, EventKind, MessageView, PeerId, PeerView, Status,
+};
+use hallway_node::Handle;
+use std::collections::{HashMap, VecDeque};
+use std::env;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+mod bus;
+
+/// A face that shows the talk has told by then that the message was read.
+const LOOKED_AT_WITHIN: Duration = Duration::from_secs(1);
+/// Messages that wait for that; of more, the latest are told.
+const WAITING_MAX: usize = 100;
+/// Characters of a text that a notification shows.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// What is done at a notification.
+enum Act {
+    Reply(PeerId, String),
+    Open,
+}
+
+/// Follows a node until it stops; nothing happens where there is no desktop.
+pub(crate) fn watch(node: Handle, home: PathBuf) {
+    if bus::is_there() {
+        tokio::spawn(follow(node, home));
+    }
+}
+
+async fn follow(node: Handle, home: PathBuf) {
+    let Ok(mut feed) = Feed::open(node.clone(), None).await else {
+        return;
+    };
+    let me = feed.me();
+    let (told, mut events) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(event) = feed.next().await {
+            if told.send(event.kind).await.is_err() {
+                return;
+            }
+        }
+    });
+    let (acted, mut acts) = mpsc::unbounded_channel();
+    let mut desktop = Desktop::new(acted);
+    let mut waiting: VecDeque<(Instant, MessageView)> = VecDeque::new();
+    // The latest message of each talk that was shown.
+    let mut shown: HashMap<PeerId, u64> = HashMap::new();
+    loop {
+        let due = waiting.front().map(|(due, _)| *due);
+        tokio::select! {
+            event = events.recv() => match event {
+                None => return,
+                Some(EventKind::Message { message, new: true }) if message.to == me => {
+                    if waiting.len() == WAITING_MAX {
+                        waiting.pop_front();
+                    }
+                    waiting.push_back((Instant::now() + LOOKED_AT_WITHIN, *message));
+                }
+                Some(EventKind::ReadUpTo { author, seq, .. }) if author != me => {
+                    waiting.retain(|(_, message)| message.from != author || message.seq > seq);
+                    if shown.get(&author).is_some_and(|last| *last <= seq) {
+                        shown.remove(&author);
+                        desktop.hush(author);
+                    }
+                }
+                Some(EventKind::PeerGone { id }) => {
+                    waiting.retain(|(_, message)| message.from != id);
+                    shown.remove(&id);
+                    desktop.hush(id);
+                }
+                Some(_) => {}
+            },
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                let Some((_, message)) = waiting.pop_front() else { continue };
+                if let Some(peer) = who(&node, message.from).await {
+                    shown.insert(message.from, message.seq);
+                    desktop.show(note_of(&peer, &message));
+                }
+            }
+            act = acts.recv() => match act {
+                None => return,
+                Some(Act::Open) => open(home.clone()),
+                Some(Act::Reply(peer, text)) => {
+                    let seq = shown.remove(&peer).unwrap_or_default();
+                    reply(&node, peer, seq, text).await;
+                }
+            },
+        }
+    }
+}
+
+/// Who wrote, if that may be told now.
+async fn who(node: &Handle, id: PeerId) -> Option<PeerView> {
+    let Ok(Ok(Answer::Status(status))) = node.ask(Command::Status).await else {
+        return None;
+    };
+    let Ok(Ok(Answer::Peers(peers))) = node.ask(Command::Peers).await else {
+        return None;
+    };
+    let peer = peers.into_iter().find(|peer| peer.id == id)?;
+    (status.status != Status::Busy && !peer.blocked).then_some(peer)
+}
+
+/// A notification to be shown.
+struct Note {
+    peer: PeerId,
+    title: String,
+    body: String,
+    can_reply: bool,
+}
+
+fn note_of(peer: &PeerView, message: &MessageView) -> Note {
+    let words = text::desktop();
+    let body = match (&message.text, &message.file) {
+        // What a stranger writes waits until it is asked for.
+        _ if !peer.contact => words.request.to_owned(),
+        (Some(text), _) => safe::one_line(text).chars().take(SHOWN_CHARS_MAX).collect(),
+        (None, Some(file)) => (words.file)(&safe::one_line(&file.name)),
+        (None, None) => String::new(),
+    };
+    Note {
+        peer: peer.id,
+        title: safe::one_line(&peer.name),
+        body,
+        can_reply: peer.contact,
+    }
+}
+
+/// Whoever answers has read.
+async fn reply(node: &Handle, peer: PeerId, seq: u64, text: String) {
+    let send = Command::Send {
+        to: ConversationId::Peer(peer),
+        body: Body::Text {
+            text,
+            reply_to: None,
+        },
+        client_id: None,
+    };
+    if seq > 0 {
+        // The node that stops has no use for it.
+        let _ = node.ask(Command::MarkRead(peer, seq)).await;
+    }
+    if let Ok(Err(refusal)) = node.ask(send).await {
+        tracing::warn!(%refusal, "a reply to a notification was not sent");
+    }
+}
+
+/// Opens the page as `hallway open` does, in a process of its own.
+fn open(home: PathBuf) {
+    tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new(env::current_exe()?);
+        command.arg("--home").arg(home).arg("open");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+    });
+}
