@@ -26,6 +26,14 @@ pub(crate) fn answer() {
         .complete();
 }
 
+/// zsh reads a file of its completions at the first Tab, as if it were the function of that name:
+/// what the file has defined must then answer at once.
+const AT_THE_FIRST_TAB: &str = "\
+if [ \"$funcstack[1]\" = \"_hallway\" ]; then
+    _clap_dynamic_completer_hallway \"$@\"
+fi
+";
+
 /// What a shell has to read once so that it asks.
 pub(crate) fn script(shell: Shell) -> io::Result<Vec<u8>> {
     let mut script = Vec::new();
@@ -33,6 +41,9 @@ pub(crate) fn script(shell: Shell) -> io::Result<Vec<u8>> {
     let known = shells.completer(&shell.to_string());
     let known = known.ok_or(io::ErrorKind::Unsupported)?;
     known.write_registration(VARIABLE, "hallway", "hallway", "hallway", &mut script)?;
+    if shell == Shell::Zsh {
+        script.extend(AT_THE_FIRST_TAB.bytes());
+    }
     Ok(script)
 }
 

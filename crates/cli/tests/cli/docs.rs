@@ -324,6 +324,13 @@ fn completions_exist_for_every_shell() {
         assert_eq!(script.code, 0);
         assert!(script.out.contains("COMPLETE"), "{shell}: {}", script.out);
     }
+    // Where zsh looks for completions by itself, this line says what for, and the last ones answer.
+    let script = Home::empty().run(&["completions", "zsh"]).out;
+    assert!(script.starts_with("#compdef hallway\n"), "{script}");
+    assert!(
+        script.ends_with("_clap_dynamic_completer_hallway \"$@\"\nfi\n"),
+        "{script}"
+    );
 }
 
 #[test]
