@@ -4,9 +4,9 @@ use crate::gate::OpenView;
 use crate::problem::ProblemView;
 use crate::schema::{
     CallHistoryQuery, CallRequest, ConnectRequest, DevicesRequest, DoctorQuery, Done, EventsQuery,
-    LogQuery, NameRequest, OfferRequest, OffersRequest, ReadRequest, SendRequest, SendView,
-    SettingsRequest, StatusRequest, SwitchRequest, TakeRequest, TokenRequest, TokenSecretView,
-    TokenView, VerifyRequest,
+    LogQuery, MuteRequest, NameRequest, OfferRequest, OffersRequest, ReadRequest, SendRequest,
+    SendView, SettingsRequest, StatusRequest, SwitchRequest, TakeRequest, TokenRequest,
+    TokenSecretView, TokenView, VerifyRequest,
 };
 use hallway_model::{
     CallView, DevicesView, Event, MessageView, Name, PeerView, Report, Status, StatusView,
@@ -163,6 +163,12 @@ impl Client {
     pub async fn read(&self, peer: &str, seq: u64) -> Result<Done> {
         self.post(&path_of(peer, Some("read")), &ReadRequest { seq })
             .await
+    }
+
+    /// Nothing of a peer is notified, or again.
+    pub async fn mute_peer(&self, peer: &str, on: bool) -> Result<Done> {
+        let path = path_of(peer, Some("mute"));
+        self.post(&path, &MuteRequest { on }).await
     }
 
     /// We are typing to a peer.

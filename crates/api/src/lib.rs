@@ -23,9 +23,9 @@ pub use gate::{Gate, GateError, OpenView};
 pub use problem::{Candidate, ProblemView};
 pub use schema::{
     CallHistoryQuery, CallRequest, ConnectRequest, ContentQuery, DevicesRequest, DoctorQuery, Done,
-    EventsQuery, LOG_MESSAGES_MAX, LogQuery, NameRequest, OfferRequest, OffersRequest, OpenRequest,
-    ReactionRequest, ReadRequest, SendRequest, SendView, SettingsRequest, StatusRequest,
-    SwitchRequest, TakeRequest, TokenRequest, TokenSecretView, TokenView, TrialView, UploadQuery,
-    VerifyRequest,
+    EventsQuery, LOG_MESSAGES_MAX, LogQuery, MuteRequest, NameRequest, OfferRequest, OffersRequest,
+    OpenRequest, ReactionRequest, ReadRequest, SendRequest, SendView, SettingsRequest,
+    StatusRequest, SwitchRequest, TakeRequest, TokenRequest, TokenSecretView, TokenView, TrialView,
+    UploadQuery, VerifyRequest,
 };
 pub use server::{Api, Listener, bind};

@@ -92,6 +92,10 @@ pub struct LogQuery {
     /// Only what stands after this message, and of that the earliest: the way to the page after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<MessageId>,
+    /// Only what stands from the first message of this time or later on, and of that the
+    /// earliest, in milliseconds since 1970: the way to a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<WallTime>,
     /// At most this many, the latest ones; 50 when absent, [`LOG_MESSAGES_MAX`] at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -198,12 +202,32 @@ pub struct StatusRequest {
     pub status: Status,
 }
 
-/// `PUT /api/v1/settings`. The status shows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// `PUT /api/v1/settings`. What is absent stays as it is; the status shows all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsRequest {
     /// Files of contacts up to so many bytes are taken without asking; 0: none.
-    pub accept_files_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_files_bytes: Option<u64>,
+    /// Tell others which of their messages were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_receipts: Option<bool>,
+    /// The folder for files that arrive from now on, an absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downloads: Option<PathBuf>,
+    /// `HOST` or `HOST:PORT` of everybody to stay connected with. One that is added is connected
+    /// at once and at every start; one that is left out is no longer from the next start on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub static_peers: Option<Vec<String>>,
+}
+
+/// `POST /api/v1/peers/{ref}/mute`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MuteRequest {
+    /// Nothing of them is notified (when absent), or again.
+    #[serde(default = "yes")]
+    pub on: bool,
 }
 
 /// `POST /api/v1/peers/{ref}/verify`.

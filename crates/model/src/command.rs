@@ -58,8 +58,8 @@ pub enum Command {
     Rename(Name),
     /// Change the availability.
     SetStatus(Status),
-    /// Take files of contacts up to so many bytes without asking.
-    AcceptFiles(u64),
+    /// Choose something about the node, for good.
+    Set(Setting),
     /// Dial these addresses, whoever answers there.
     Connect(Vec<SocketAddr>),
     /// Show a safety number, and with a number compare it.
@@ -101,6 +101,22 @@ pub enum Command {
     },
     /// Describe the calls that are not over.
     Calls,
+}
+
+/// Something about the node that its person chooses. The status shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Files of contacts up to so many bytes are taken without asking.
+    AcceptFiles(u64),
+    /// Others are told which of their messages were read.
+    ReadReceipts(bool),
+    /// The folder for files that arrive from now on, an absolute path.
+    Downloads(PathBuf),
+    /// Addresses to stay connected with, as people write them; at most
+    /// [`crate::STATIC_PEERS_MAX`].
+    StaticPeers(Vec<String>),
+    /// Nothing of this person is notified, or again.
+    Mute(PeerId, bool),
 }
 
 /// What the engine answers.

@@ -22,7 +22,7 @@ pub use call::{
     CallDirection, CallEnd, CallOutcome, CallQuality, CallRecord, CallState, CallStatsView,
     CallView,
 };
-pub use command::{Answer, Command, Problem, Refusal};
+pub use command::{Answer, Command, Problem, Refusal, Setting};
 pub use device::{DeviceView, DevicesView, SoundDirection};
 pub use doctor::{Check, Outcome, Report};
 pub use event::{Event, EventKind};

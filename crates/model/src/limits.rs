@@ -13,6 +13,10 @@ pub const EMOJI_BYTES_MAX: usize = 64;
 /// Addresses remembered for one peer: two interfaces with a few addresses each.
 pub const ADDRESSES_MAX: usize = 16;
 
+/// Addresses that a person may choose to stay connected with: an office on another subnet. Each
+/// that nobody answers at is dialled again and again.
+pub const STATIC_PEERS_MAX: usize = 64;
+
 /// Messages that may wait for one contact. A person never writes as many; a bot gone wild does.
 pub const OUTBOX_MAX: u64 = 100_000;
 

@@ -4,6 +4,7 @@ use crate::{CallRecord, Delivery, FileView, Name, PeerId, Status, WallTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// The node itself: `GET /api/v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +19,15 @@ pub struct StatusView {
     pub status: Status,
     /// Files of contacts up to so many bytes are taken without asking; 0: none.
     pub accept_files_bytes: u64,
+    /// Others are told which of their messages were read.
+    pub read_receipts: bool,
+    /// The folder for files that arrive.
+    pub downloads: PathBuf,
+    /// Addresses that were chosen to stay connected with; those of the configuration file are not
+    /// among them.
+    pub static_peers: Vec<String>,
+    /// People of whom nothing is notified.
+    pub muted: Vec<PeerId>,
     /// TCP and UDP port.
     pub port: u16,
     /// Process id of the node.

@@ -4,6 +4,7 @@ use crate::arithmetic::{ConnectError, Handshaker};
 use crate::audio::Devices;
 use crate::calls::{Calls, Report};
 use crate::clock::Clock;
+use crate::config::parse_address;
 use crate::connection::Connection;
 use crate::desktop::Desktop;
 use crate::dial::{self, Reached};
@@ -13,13 +14,17 @@ use crate::files::Files;
 use crate::handle::Request;
 use crate::links::{self, Links};
 use crate::listener::{Incoming, counter};
+use crate::node::keep_reachable;
 use crate::publisher::News;
-use hallway_model::{Answer, CounterView, EventKind, Refusal};
+use hallway_model::{
+    Answer, Body, Command, CounterView, EventKind, Message, PORT_DEFAULT, Refusal,
+    STATIC_PEERS_MAX, Setting,
+};
 use hallway_proto::Engine;
 use hallway_proto::handshake::{Purpose, Suite};
 use hallway_proto::io::{CommandId, ConnId, DialId, Input, Output, Sighting, StoreToken};
 use hallway_store::{Completion, Reader};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -58,6 +63,8 @@ pub(crate) struct Driver {
     /// Where others reach us, by interface.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) version: &'static str,
+    /// Addresses that were chosen while it runs or before.
+    pub(crate) kept_reachable: HashSet<String>,
     pub(crate) reader: Reader,
     pub(crate) disk: Disk,
     pub(crate) files: Files,
@@ -144,10 +151,43 @@ impl Driver {
         self.engine.handle(input, self.clock.now());
     }
 
+    /// Shows on the desktop what somebody has written.
+    fn notify(&mut self, message: &Message) {
+        let text = match &message.body {
+            Body::Text { text, .. } => text,
+            Body::Offer(offer) => &offer.name,
+            Body::Edit { .. }
+            | Body::Delete { .. }
+            | Body::Reaction(_)
+            | Body::Call(_)
+            | Body::Unknown { .. } => return,
+        };
+        if self.engine.may_notify(&message.author) {
+            let name = self.engine.name_of(&message.author);
+            self.desktop
+                .handle_message(message.author, name, message.seq, text);
+        }
+    }
+
     fn handle_request(&mut self, request: Request) {
+        if let Command::Set(Setting::StaticPeers(addresses)) = &request.command {
+            self.keep_reachable(addresses);
+        }
         let command = CommandId(self.next_id());
         self.answers.insert(command, request.answer);
         self.handle(Input::Command(command, request.command));
+    }
+
+    /// Looks for these addresses until they are known, each once.
+    pub(crate) fn keep_reachable(&mut self, addresses: &[String]) {
+        for text in addresses.iter().take(STATIC_PEERS_MAX) {
+            // What is no address was refused before it came here.
+            if let Ok(address) = parse_address(text, PORT_DEFAULT)
+                && self.kept_reachable.insert(text.clone())
+            {
+                tokio::spawn(keep_reachable(address, self.loaded.clone()));
+            }
+        }
     }
 
     /// The voice thread tells something.
@@ -331,6 +371,11 @@ impl Driver {
                         let name = || self.engine.name_of(&call.peer);
                         self.desktop.handle_call(call, name);
                     }
+                    if let EventKind::ReadUpTo { author, peer, seq } = &kind
+                        && author == peer
+                    {
+                        self.desktop.handle_read(*peer, *seq);
+                    }
                     // In a flood of strangers our contacts come first.
                     if let (EventKind::Peer { peer }, Some(discovery)) = (&kind, &mut *discovery)
                         && peer.contact
@@ -339,7 +384,10 @@ impl Driver {
                     }
                     self.tell(News::Event(kind));
                 }
-                Output::Added { message, change } => self.tell(News::Added { message, change }),
+                Output::Added { message, change } => {
+                    self.notify(&message);
+                    self.tell(News::Added { message, change });
+                }
                 Output::Reply(command, answer) => self.reply(command, answer),
                 Output::Announce(name, status) => {
                     if let Some(discovery) = discovery {
@@ -410,6 +458,9 @@ impl Driver {
             status.pid = std::process::id();
             status.addresses.clone_from(&self.addresses);
             status.version = self.version.into();
+            if status.downloads.as_os_str().is_empty() {
+                status.downloads = self.files.folder().to_owned();
+            }
             status.uptime_ms = self.clock.mono().0 / 1000;
             status.notices = self.trouble.values().cloned().collect();
             let connections = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);

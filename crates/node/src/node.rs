@@ -17,7 +17,7 @@ use hallway_model::{Name, PORT_DEFAULT, PeerId, Relation, StorageFault, Write};
 use hallway_proto::handshake::{Admission, LocalKeys, Policy};
 use hallway_proto::io::Input;
 use hallway_store::{DatabaseKey, OpenError, StoreError};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -236,13 +236,14 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         config.files_bytes_per_second,
         loaded_tx.clone(),
     );
-    let driver = Driver {
+    let mut driver = Driver {
         engine,
         clock,
         handshaker,
         port,
         addresses: Vec::new(),
         version: config.version,
+        kept_reachable: HashSet::new(),
         reader: reader.clone(),
         disk,
         files,
@@ -259,6 +260,8 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         last_id: 0,
         trouble: BTreeMap::new(),
     };
+    let chosen = driver.engine.static_peers().to_vec();
+    driver.keep_reachable(&chosen);
     let sources = Sources {
         inputs,
         incoming,
@@ -295,7 +298,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
 }
 
 /// Resolves a configured address until it is known, and hands it to the engine.
-async fn keep_reachable(address: Address, inputs: mpsc::UnboundedSender<Input>) {
+pub(crate) async fn keep_reachable(address: Address, inputs: mpsc::UnboundedSender<Input>) {
     loop {
         match address.resolve().await {
             Ok(addresses) if !addresses.is_empty() => {

@@ -24,6 +24,8 @@ pub(crate) const PAGE_AFTER: &str =
     "WHERE m.conversation = ?1 AND m.kind <= 2 AND m.row > ?2 ORDER BY m.row LIMIT ?3";
 pub(crate) const SINCE: &str = "WHERE m.conversation = ?1 AND m.kind <= 2 AND m.at >= ?2 \
      ORDER BY m.at DESC, m.row DESC LIMIT ?3";
+pub(crate) const FIRST_FROM: &str = "WHERE m.conversation = ?1 AND m.kind <= 2 AND m.at >= ?2 \
+     ORDER BY m.at, m.row LIMIT 1";
 pub(crate) const BY_ROW: &str = "WHERE m.row = ?1";
 pub(crate) const BY_ID: &str = "WHERE m.id = ?1";
 pub(crate) const BY_AUTHOR: &str = "WHERE m.id = ?1 AND m.author = ?2";
@@ -111,6 +113,18 @@ impl Reader {
             messages.sort_unstable_by_key(|stored| stored.row);
             Ok(messages)
         })
+    }
+
+    /// The row of the first message that its author dated `at` or later.
+    pub fn first_from(
+        &self,
+        conversation: &ConversationId,
+        at: WallTime,
+    ) -> Result<Option<u64>, StoreError> {
+        let found = self.in_conversation(conversation, |connection, n| {
+            Ok(select(connection, FIRST_FROM, params![n, to_column(at.0)])?)
+        })?;
+        Ok(found.first().map(|stored| stored.row))
     }
 
     /// The records of the newest `limit` calls, oldest first.
@@ -337,7 +351,7 @@ mod tests {
         let _store = crate::open(&path, &key).unwrap();
         let connection = connect(&path, &key, &Access::Read).unwrap();
         let of_messages = [
-            PAGE, PAGE_AFTER, SINCE, BY_ROW, BY_ID, BY_AUTHOR, CHANGES, OUTBOX,
+            PAGE, PAGE_AFTER, SINCE, FIRST_FROM, BY_ROW, BY_ID, BY_AUTHOR, CHANGES, OUTBOX,
         ];
         let mut statements: Vec<String> =
             of_messages.iter().map(|rest| stored::sql(rest)).collect();

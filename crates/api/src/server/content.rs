@@ -1,4 +1,5 @@
-//! What has arrived, for a browser: whole files or parts of them, and the small pictures of offers.
+//! What has arrived or is sent, for a browser: whole files or parts of them, and the small pictures
+//! of offers.
 //!
 //! Whatever a file is, nothing in it runs under the page's origin: it is sent as an attachment
 //! that the browser must not look into, in a sandbox, and only pictures of a short list may be
@@ -104,7 +105,7 @@ fn guarded() -> [(header::HeaderName, HeaderValue); 3] {
     ]
 }
 
-/// A file that has arrived, as it is now.
+/// A file that has arrived or is sent, as it is now.
 struct Opened {
     file: File,
     name: String,
@@ -117,7 +118,7 @@ struct Opened {
 
 fn open(transfer: &TransferView) -> Result<Opened> {
     let refused = |problem, detail: &str| ProblemView::refused(&Refusal::new(problem, detail));
-    if !transfer.incoming || transfer.state != TransferState::Done {
+    if transfer.incoming && transfer.state != TransferState::Done {
         let detail = "only what has arrived whole can be fetched; `GET files` shows what has";
         return Err(refused(Problem::TransferState, detail));
     }

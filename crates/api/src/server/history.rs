@@ -64,18 +64,30 @@ fn read(
 ) -> Result<Vec<MessageView>> {
     let reader = node.reader();
     let limit = query.limit.unwrap_or(LOG_MESSAGES_DEFAULT);
-    let mark = match (query.before, query.after) {
-        (None, None) => None,
-        (Some(_), Some(_)) => {
-            let detail = "`before` does not go with `after`";
+    let mark = match (query.before, query.after, query.from) {
+        (None, None, None) => None,
+        (Some(id), None, None) => Some((Side::Before, row_of(node, &id)?)),
+        (None, Some(id), None) => Some((Side::After, row_of(node, &id)?)),
+        (None, None, Some(at)) => {
+            let Some(conversation) = &conversation else {
+                return Err(ProblemView::bad_request("`from` needs `peer`"));
+            };
+            let first = reader.first_from(conversation, at).map_err(unreadable)?;
+            // After the message before it.
+            Some((
+                Side::After,
+                first.map_or(u64::MAX, |row| row.saturating_sub(1)),
+            ))
+        }
+        _ => {
+            let detail = "`before`, `after` and `from` do not go with each other";
             return Err(ProblemView::bad_request(detail));
         }
-        (Some(id), None) => Some((Side::Before, row_of(node, &id)?)),
-        (None, Some(id)) => Some((Side::After, row_of(node, &id)?)),
     };
     let stored = match (&query.search, &conversation, mark, query.since) {
         (Some(_), _, Some(_), _) => {
-            let detail = "`before` and `after` do not go with `search`; raise `limit` instead";
+            let detail =
+                "`before`, `after` and `from` do not go with `search`; raise `limit` instead";
             return Err(ProblemView::bad_request(detail));
         }
         (Some(words), conversation, None, _) => reader.search(words, conversation.as_ref(), limit),

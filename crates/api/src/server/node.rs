@@ -7,8 +7,9 @@ use crate::problem::ProblemView;
 use crate::schema::{DoctorQuery, Done, NameRequest, SettingsRequest, StatusRequest};
 use axum::Json;
 use axum::extract::State;
-use hallway_model::{Command, Report, StatusView};
+use hallway_model::{Command, PORT_DEFAULT, Problem, Refusal, Report, Setting, StatusView};
 use hallway_node::Handle;
+use hallway_node::config::parse_address;
 use hallway_node::home::Home;
 
 pub(super) async fn status(State(node): State<Handle>) -> Result<Json<StatusView>> {
@@ -27,7 +28,26 @@ pub(super) async fn set(
     State(node): State<Handle>,
     Body(request): Body<SettingsRequest>,
 ) -> Result<Json<Done>> {
-    ask(&node, Command::AcceptFiles(request.accept_files_bytes)).await?;
+    let SettingsRequest {
+        accept_files_bytes,
+        read_receipts,
+        downloads,
+        static_peers,
+    } = request;
+    for address in static_peers.iter().flatten() {
+        parse_address(address, PORT_DEFAULT).map_err(|error| {
+            ProblemView::refused(&Refusal::new(Problem::BadValue, error.to_string()))
+        })?;
+    }
+    let settings = [
+        accept_files_bytes.map(Setting::AcceptFiles),
+        read_receipts.map(Setting::ReadReceipts),
+        downloads.map(Setting::Downloads),
+        static_peers.map(Setting::StaticPeers),
+    ];
+    for setting in settings.into_iter().flatten() {
+        ask(&node, Command::Set(setting)).await?;
+    }
     Ok(Json(Done {}))
 }
 

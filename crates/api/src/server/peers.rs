@@ -4,11 +4,12 @@ use super::request::{Body, Meant};
 use super::{Result, ask, off_the_reactor, resolve, unexpected, unreadable};
 use crate::caller::Caller;
 use crate::problem::ProblemView;
-use crate::schema::{ConnectRequest, Done, ReadRequest, VerifyRequest};
+use crate::schema::{ConnectRequest, Done, MuteRequest, ReadRequest, VerifyRequest};
 use axum::Json;
 use axum::extract::State;
 use hallway_model::{
-    Answer, Command, ConversationId, PORT_DEFAULT, PeerView, Presence, Problem, Refusal, VerifyView,
+    Answer, Command, ConversationId, PORT_DEFAULT, PeerView, Presence, Problem, Refusal, Setting,
+    VerifyView,
 };
 use hallway_node::Handle;
 use hallway_node::config::parse_address;
@@ -179,6 +180,15 @@ pub(super) async fn read(
     Body(ReadRequest { seq }): Body<ReadRequest>,
 ) -> Result<Json<Done>> {
     ask(&node, Command::MarkRead(peer.id, seq)).await?;
+    Ok(Json(Done {}))
+}
+
+pub(super) async fn mute(
+    State(node): State<Handle>,
+    Meant(peer): Meant,
+    Body(MuteRequest { on }): Body<MuteRequest>,
+) -> Result<Json<Done>> {
+    ask(&node, Command::Set(Setting::Mute(peer.id, on))).await?;
     Ok(Json(Done {}))
 }
 

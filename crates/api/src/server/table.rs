@@ -8,8 +8,8 @@ use crate::document::document;
 use crate::gate::{OpenView, PageTokenView, TicketRequest};
 use crate::schema::{
     CallHistoryQuery, CallRequest, ConnectRequest, ContentQuery, DevicesRequest, DoctorQuery, Done,
-    EventsQuery, LogQuery, NameRequest, OfferRequest, OffersRequest, OpenRequest, ReadRequest,
-    SendRequest, SendView, SettingsRequest, StatusRequest, SwitchRequest, TakeRequest,
+    EventsQuery, LogQuery, MuteRequest, NameRequest, OfferRequest, OffersRequest, OpenRequest,
+    ReadRequest, SendRequest, SendView, SettingsRequest, StatusRequest, SwitchRequest, TakeRequest,
     TokenRequest, TokenSecretView, TokenView, TrialView, UploadQuery, VerifyRequest,
 };
 use axum::Json;
@@ -60,7 +60,7 @@ fn of_the_node(api: &Api) -> Vec<Route> {
             .gives::<Done>(),
         put(
             "/settings",
-            "Changes what is taken without asking",
+            "Changes what the person chooses about the node",
             node::set,
         )
         .takes::<SettingsRequest>()
@@ -167,6 +167,13 @@ fn of_people() -> Vec<Route> {
         )
         .needs(Needs::Send)
         .takes::<ReadRequest>()
+        .gives::<Done>(),
+        post(
+            "/peers/{peer}/mute",
+            "Nothing of them is notified, or again",
+            peers::mute,
+        )
+        .takes::<MuteRequest>()
         .gives::<Done>(),
         post(
             "/peers/{peer}/typing",

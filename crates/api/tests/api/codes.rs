@@ -109,7 +109,7 @@ async fn together() -> Vec<String> {
     let picture = arrived(&ann, &bo, "to=Bo&name=x.gif", GIF).await;
     let path = format!("files/{}/content", picture.id);
     codes.push(get(&bo, &path, "Range: bytes=999-\r\n").await.code());
-    codes.push(get(&ann, &path, "").await.code());
+    codes.push(code(bo.client.pause_file(&picture.id).await));
     std::fs::remove_file(picture.path.unwrap()).unwrap();
     codes.push(get(&bo, &path, "").await.code());
     let page = arrived(&ann, &bo, "to=Bo&name=x.html", b"<html>").await;

@@ -10,5 +10,6 @@ mod files;
 mod metrics;
 mod node;
 mod requests;
+mod settings;
 mod talk;
 mod users;

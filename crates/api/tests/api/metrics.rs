@@ -93,7 +93,8 @@ async fn what_happens_is_counted() {
     std::fs::write(&path, vec![7; 100_000]).unwrap();
     bo.client
         .set_settings(&hallway_api::SettingsRequest {
-            accept_files_bytes: 1 << 20,
+            accept_files_bytes: Some(1 << 20),
+            ..hallway_api::SettingsRequest::default()
         })
         .await
         .unwrap();

@@ -76,7 +76,10 @@ pub(super) async fn files(cx: &Context<'_>, command: Option<FilesCommand>) -> Re
 /// Says up to which size files are taken unasked, or sets it.
 async fn limit(cx: &Context<'_>, client: &Client, size: Option<u64>) -> Result {
     if let Some(accept_files_bytes) = size {
-        let request = SettingsRequest { accept_files_bytes };
+        let request = SettingsRequest {
+            accept_files_bytes: Some(accept_files_bytes),
+            ..SettingsRequest::default()
+        };
         client.set_settings(&request).await?;
     }
     let bytes = client.status().await?.accept_files_bytes;

@@ -31,7 +31,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -186,6 +186,11 @@ impl Files {
         if let Some(fetching) = self.fetches.get(id) {
             fetching.stop();
         }
+    }
+
+    /// The folder for files unless another was chosen.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn discard(&mut self, id: TransferId, folder: Option<PathBuf>) {

@@ -48,12 +48,7 @@ impl Engine {
                 self.set_status(command, status, now);
                 Ok(None)
             }
-            Command::AcceptFiles(bytes) => {
-                self.config.accept_files_bytes = bytes;
-                let kept = Write::Setting("accept_files_bytes", bytes.to_string());
-                self.ledger.add([kept], Then::Set { command });
-                Ok(None)
-            }
+            Command::Set(setting) => self.set(command, setting).map(|()| None),
             Command::Connect(addresses) => {
                 self.connect(command, addresses, now);
                 Ok(None)
@@ -128,6 +123,10 @@ impl Engine {
             name: self.name.clone(),
             status: self.status,
             accept_files_bytes: self.config.accept_files_bytes,
+            read_receipts: self.config.read_receipts,
+            downloads: self.chosen.downloads.clone().unwrap_or_default(),
+            static_peers: self.chosen.static_peers.clone(),
+            muted: self.chosen.muted.iter().copied().collect(),
             event: self.last_change,
             port: self.config.port,
             pid: 0,

@@ -8,6 +8,7 @@ mod commands;
 mod messages;
 mod records;
 mod sessions;
+mod settings;
 mod transfers;
 
 use crate::directory::{Directory, Entry};
@@ -49,6 +50,7 @@ pub struct Config {
 /// The sans-IO engine of one node.
 pub struct Engine {
     config: Config,
+    chosen: settings::Chosen,
     name: Name,
     status: Status,
     directory: Directory,
@@ -118,14 +120,12 @@ impl Engine {
             Some("busy") => Status::Busy,
             _ => Status::Available,
         };
-        let accept_files_bytes = setting("accept_files_bytes").and_then(|n| n.parse().ok());
-        let config = Config {
-            accept_files_bytes: accept_files_bytes.unwrap_or(config.accept_files_bytes),
-            ..config
-        };
+        let config = settings::configured(config, setting);
+        let chosen = settings::Chosen::restored(setting);
         let records = records::Records::restored(setting(records::SETTING));
         let mut engine = Self {
             config,
+            chosen,
             name,
             status,
             directory,

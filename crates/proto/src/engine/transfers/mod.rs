@@ -281,7 +281,7 @@ impl Engine {
                 peer,
                 bytes_max,
                 offer,
-                folder: place,
+                folder: place.or_else(|| self.chosen.downloads.clone()),
                 addresses: entry.addresses(),
                 suite: self.suite_for(&peer),
             }))
