@@ -33,7 +33,7 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 21] = assets![
+static ASSETS: [Asset; 27] = assets![
     ("index.html", HTML),
     ("style.css", CSS),
     ("icon.svg", SVG),
@@ -55,6 +55,12 @@ static ASSETS: [Asset; 21] = assets![
     ("app/transfers.js", SCRIPT),
     ("app/uploads.js", SCRIPT),
     ("app/dialogs.js", SCRIPT),
+    ("app/dialog.js", SCRIPT),
+    ("app/drafts.js", SCRIPT),
+    ("app/icons.js", SCRIPT),
+    ("app/qr.js", SCRIPT),
+    ("app/settings.js", SCRIPT),
+    ("app/verify.js", SCRIPT),
 ];
 
 /// The routes of the page.

@@ -97,8 +97,8 @@ function scene() {
 
 test("files are sent one after the other, each told how far it is", async () => {
   const [seen, uploads] = scene();
-  const all = uploads.send("bo", [attached("a&b"), attached("c")]);
-  assert.deepEqual(seen.asked.map((asked) => asked.path), ["files/upload?to=bo&name=a%26b&client_id=a%26b"]);
+  const all = uploads.send(["bo", "cy"], [attached("a&b"), attached("c")]);
+  assert.deepEqual(seen.asked.map((asked) => asked.path), ["files/upload?to=bo&to=cy&name=a%26b&client_id=a%26b"]);
   seen.asked[0].onSent(4);
   assert.deepEqual(seen.state.uploads.map((upload) => upload.sent), [4, 0]);
   seen.asked[0].resolve();
@@ -111,7 +111,7 @@ test("files are sent one after the other, each told how far it is", async () => 
 
 test("an upload that fails is attached again, and one that is cancelled is not", async () => {
   const [seen, uploads] = scene();
-  const all = uploads.send("bo", [attached("a"), attached("b"), attached("c")]);
+  const all = uploads.send(["bo"], [attached("a"), attached("b"), attached("c")]);
   const [first, second, third] = seen.state.uploads.map((upload) => upload.key);
   uploads.cancel(third);
   seen.asked[0].reject(new Error("no room"));

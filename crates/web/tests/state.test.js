@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { ambiguous, initial, lastSeqOf, merge, mounted, people, reduce, ROWS_MOUNTED, talkOf, unreadTotal } from "../assets/app/state.js";
+import { ambiguous, initial, lastSeqOf, merge, people, reduce, ROWS_MAX, talkOf, unreadTotal } from "../assets/app/state.js";
 
 const ME = "me";
 const message = (id, more = {}) => ({ id, from: "bo", to: ME, seq: 1, kind: "text", text: id, state: "delivered", at: 1000, reactions: [], ...more });
@@ -12,9 +12,13 @@ function started(...actions) {
   return begun.reduce(reduce, initial());
 }
 
+const many = (first, count) => Array.from({ length: count }, (_, i) => message(String(first + i)));
+const page = (side, messages, more = {}) => ({ type: "page", side, peer: "bo", messages, complete: false, ...more });
+const shown = (state) => talkOf(state, "bo").messages.map((m) => m.id);
+
 test("a new message is counted, shown once, and read", () => {
   const told = event(6, "message", { new: true, message: message("a") });
-  let state = started(told, told);
+  let state = started(page("latest", []), told, told);
   assert.equal(talkOf(state, "bo").messages.length, 1);
   assert.equal(state.event, 6);
   assert.equal(unreadTotal(started(told)), 1);
@@ -24,7 +28,7 @@ test("a new message is counted, shown once, and read", () => {
 
 test("a message of ours goes to the talk with its receiver, and only forward", () => {
   const own = message("b", { from: ME, to: "bo", state: "queued" });
-  let state = started(event(6, "message", { new: true, message: own }));
+  let state = started(page("latest", []), event(6, "message", { new: true, message: own }));
   const states = ["sent", "delivered", "sent"].map((name) => {
     state = reduce(state, event(6, "state", { id: "b", peer: "bo", state: name }));
     return talkOf(state, "bo").messages[0].state;
@@ -37,18 +41,45 @@ test("a message of ours goes to the talk with its receiver, and only forward", (
 
 test("what waits was not read, whatever its number", () => {
   const own = message("b", { from: ME, to: "bo", state: "queued" });
-  const state = started(event(6, "message", { new: true, message: own }), event(6, "read_up_to", { author: ME, peer: "bo", seq: 9 }));
+  const state = started(page("latest", []), event(6, "message", { new: true, message: own }), event(6, "read_up_to", { author: ME, peer: "bo", seq: 9 }));
   assert.equal(talkOf(state, "bo").messages[0].state, "queued");
 });
 
 test("pages join before and after what is known", () => {
-  const page = (...ids) => ({ type: "page", peer: "bo", messages: ids.map((id) => message(id)), complete: false });
-  const state = started(page("c", "d"), page("a", "b"), page("c", "d", "e"));
-  assert.deepEqual(talkOf(state, "bo").messages.map((m) => m.id), ["a", "b", "c", "d", "e"]);
+  const pages = (side, ...ids) => page(side, ids.map((id) => message(id)));
+  const state = started(pages("latest", "c", "d"), pages("before", "a", "b"), pages("latest", "c", "d", "e"));
+  assert.deepEqual(shown(state), ["a", "b", "c", "d", "e"]);
+  const jumped = reduce(reduce(state, pages("around", "x", "y")), { ...pages("after", "z"), complete: true });
+  assert.deepEqual(shown(jumped), ["x", "y", "z"]);
+  assert.equal(talkOf(jumped, "bo").latest, true);
+});
+
+test("so many messages are held and no more, and what is out of sight is known to be there", () => {
+  let state = started(page("latest", many(1000, ROWS_MAX), { complete: true }));
+  assert.deepEqual([talkOf(state, "bo").complete, talkOf(state, "bo").latest], [true, true]);
+  state = reduce(state, page("before", many(900, 100), { complete: true }));
+  assert.deepEqual([shown(state)[0], shown(state).length, talkOf(state, "bo").latest], ["900", ROWS_MAX, false]);
+  // A new one is elsewhere then, and still the last word.
+  state = reduce(state, event(6, "message", { new: true, message: message("new") }));
+  assert.deepEqual([shown(state).length, talkOf(state, "bo").last.id], [ROWS_MAX, "new"]);
+  state = reduce(state, page("after", [...many(1200, 99), message("new")], { complete: true }));
+  assert.deepEqual([shown(state).at(-1), shown(state).length], ["new", ROWS_MAX]);
+  assert.deepEqual([talkOf(state, "bo").complete, talkOf(state, "bo").latest], [false, true]);
+});
+
+test("new messages push old ones out at the end, and nobody's view away", () => {
+  const told = (from, count) => many(from, count).map((m) => event(6, "message", { new: true, message: m }));
+  const begun = started(page("latest", many(0, ROWS_MAX), { complete: true }));
+  const pinned = told(ROWS_MAX, 5).reduce(reduce, begun);
+  assert.deepEqual([shown(pinned)[0], shown(pinned).length, talkOf(pinned, "bo").complete], ["5", ROWS_MAX, false]);
+  const reading = told(ROWS_MAX, 200).reduce(reduce, reduce(begun, { type: "pin", peer: "bo", pinned: false }));
+  assert.equal(shown(reading)[0], "0");
+  assert.ok(shown(reading).length < ROWS_MAX + 200);
+  assert.equal(talkOf(reading, "bo").latest, false);
 });
 
 test("a change of an old message that is not loaded does not bring it to the end", () => {
-  const state = started({ type: "page", peer: "bo", messages: [message("z")], complete: false }, event(7, "message", { new: false, message: message("old") }));
+  const state = started(page("latest", [message("z")]), event(7, "message", { new: false, message: message("old") }));
   assert.deepEqual(talkOf(state, "bo").messages.map((m) => m.id), ["z"]);
   assert.deepEqual(merge([message("z")], message("z", { text: "changed" }))[0].text, "changed");
 });
@@ -95,11 +126,11 @@ test("a call is there until it ends", () => {
   assert.deepEqual([state.calls, state.levels], [{}, {}]);
 });
 
-test("so many rows are mounted and no more", () => {
-  assert.deepEqual(mounted(10, 10), [0, 10]);
-  assert.deepEqual(mounted(100000, 100000), [100000 - ROWS_MOUNTED, 100000]);
-  assert.deepEqual(mounted(100000, 50000), [50000 - ROWS_MOUNTED, 50000]);
-  assert.deepEqual(mounted(100000, 0), [0, ROWS_MOUNTED]);
+test("whoever is muted neither comes first nor is counted", () => {
+  const peers = [peer("loud", { unread: 1, last_seen: 1 }), peer("muted", { unread: 5, last_seen: 9 })];
+  const state = started({ type: "peers", peers }, { type: "me", me: { id: ME, event: 5, muted: ["muted"] } });
+  assert.deepEqual(people(state).contacts.map((p) => p.id), ["loud", "muted"]);
+  assert.equal(unreadTotal(state), 1);
 });
 
 test("what was shown is the highest number of theirs", () => {

@@ -1,20 +1,20 @@
 // Where a message is written. A draft is kept for each talk, whatever happens to the page.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
+import { draftOf, keepDraft } from "./drafts.js";
 import { Attached, Uploads } from "./files.js";
+import { Icon } from "./icons.js";
 import { sends } from "./sends.js";
-import { attachedOf } from "./state.js";
+import { alsoOf, attachedOf } from "./state.js";
 import { pastedFiles, pastedName } from "./uploads.js";
 
 const TYPING_EVERY_MS = 4000;
 const TEXT_BYTES_MAX = 32 * 1024;
 
-const key = (peer) => `hallway.draft.${peer}`;
-
 export function Composer({ app, peer, talk }) {
   const { t } = app;
   const { editing, replying } = talk;
-  const [text, setText] = useState(() => localStorage.getItem(key(peer.id)) ?? "");
+  const [text, setText] = useState(() => draftOf(peer.id));
   const area = useRef();
   const chooser = useRef();
   const attached = editing ? [] : attachedOf(app.state, peer.id);
@@ -35,10 +35,7 @@ export function Composer({ app, peer, talk }) {
   const change = (event) => {
     const now = event.target.value;
     setText(now);
-    if (!editing) {
-      if (now) localStorage.setItem(key(peer.id), now);
-      else localStorage.removeItem(key(peer.id));
-    }
+    if (!editing) keepDraft(peer.id, now);
     if (now && peer.state === "live" && Date.now() - typedAt.current > TYPING_EVERY_MS) {
       typedAt.current = Date.now();
       app.quietly(app.api.post(`peers/${peer.id}/typing`));
@@ -46,7 +43,7 @@ export function Composer({ app, peer, talk }) {
   };
   const leave = () => {
     app.dispatch({ type: "written", peer: peer.id });
-    setText(editing ? (localStorage.getItem(key(peer.id)) ?? "") : text);
+    setText(editing ? draftOf(peer.id) : text);
   };
   const paste = (event) => {
     const files = pastedFiles(event.clipboardData);
@@ -64,19 +61,21 @@ export function Composer({ app, peer, talk }) {
     const said = text.trim();
     if (attached.length) {
       app.dispatch({ type: "detach", peer: peer.id });
-      app.uploads.send(peer.id, attached);
+      app.uploads.send([peer.id, ...alsoOf(app.state, peer.id)], attached);
+      app.dispatch({ type: "also", peer: peer.id, ids: [] });
     }
     if (!said) return;
-    if (new TextEncoder().encode(said).length > TEXT_BYTES_MAX) return app.tell(t.failed("> 32 KiB"));
+    if (new TextEncoder().encode(said).length > TEXT_BYTES_MAX) return app.tell(t.tooLong);
     const request = { to: peer.id, text: said, client_id: crypto.randomUUID() };
     if (editing) request.edit = editing.id;
     if (replying) request.reply_to = replying.id;
     const before = text;
-    setText(editing ? (localStorage.getItem(key(peer.id)) ?? "") : "");
+    setText(editing ? draftOf(peer.id) : "");
+    typedAt.current = 0;
     app.dispatch({ type: "written", peer: peer.id });
     try {
       await app.api.post("messages", request);
-      if (!editing && localStorage.getItem(key(peer.id)) === before) localStorage.removeItem(key(peer.id));
+      if (!editing && draftOf(peer.id) === before) keepDraft(peer.id, "");
     } catch (error) {
       setText((now) => now || before);
       app.fail(error);
@@ -100,13 +99,13 @@ export function Composer({ app, peer, talk }) {
   return html`<form class="composer" onSubmit=${(event) => { event.preventDefault(); send(); }}>
     ${about && html`<div class="about">
       <span><b>${editing ? t.editing : t.replyTo(about.from === app.state.me.id ? t.you : peer.name)}</b> ${about.text?.slice(0, 160)}</span>
-      <button type="button" onClick=${leave} aria-label=${t.cancel}>✕</button>
+      <button type="button" onClick=${leave} aria-label=${t.cancel}><${Icon} name="close" /></button>
     </div>`}
     <${Uploads} app=${app} peer=${peer} />
     <${Attached} app=${app} peer=${peer} files=${attached} />
     <div class="line">
       <input ref=${chooser} type="file" multiple hidden onChange=${choose} />
-      <button type="button" disabled=${Boolean(editing)} onClick=${() => chooser.current.click()} aria-label=${t.attach} title=${t.attach}>📎</button>
+      <button type="button" disabled=${Boolean(editing)} onClick=${() => chooser.current.click()} aria-label=${t.attach} title=${t.attach}><${Icon} name="attach" /></button>
       <textarea ref=${area} rows="1" value=${text} onInput=${change} onKeyDown=${keyDown} onPaste=${paste}
         aria-label=${t.message(peer.name)} placeholder=${t.message(peer.name)} title=${t.composerHint} dir="auto"></textarea>
       <button class="primary" disabled=${!text.trim() && !attached.length}>${t.send}</button>

@@ -1,58 +1,19 @@
-// What opens above the page: settings, verification, search, the doctor, questions.
-import { useEffect, useRef, useState } from "preact/hooks";
+// What opens above the page: search, the doctor, questions; settings and verification have files of their own.
+import { useEffect, useState } from "preact/hooks";
 import { html } from "./html.js";
-import { numberLines, size, when } from "./format.js";
-import { languages } from "./languages.js";
+import { isoDay, when } from "./format.js";
 import { sends } from "./sends.js";
-import { people, peerOf } from "./state.js";
-import { takeSizes } from "./transfers.js";
+import { Settings } from "./settings.js";
+import { alsoOf, people, peerOf } from "./state.js";
+import { Dialog } from "./dialog.js";
 import { Circle, dotOf, lineOf } from "./people.js";
-
-function Dialog({ app, title, children, wide }) {
-  const box = useRef();
-  useEffect(() => {
-    box.current.showModal();
-    return () => box.current?.close();
-  }, []);
-  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-label=${title} onCancel=${(event) => { event.preventDefault(); app.close(); }}
-    onClick=${(event) => event.target === box.current && app.close()}>
-    <div class="sheet"><header><h2>${title}</h2><button onClick=${() => app.close()} aria-label=${app.t.close}>✕</button></header>${children}</div>
-  </dialog>`;
-}
+import { Verify } from "./verify.js";
 
 function Confirm({ app, dialog }) {
   const { t } = app;
   return html`<${Dialog} app=${app} title=${dialog.question}>
     <div class="buttons end"><button onClick=${() => app.close()}>${t.cancel}</button>
     <button class="danger" autofocus onClick=${() => { app.close(); app.act(dialog.go()); }}>${dialog.word}</button></div>
-  <//>`;
-}
-
-function Verify({ app, dialog }) {
-  const { t, state } = app;
-  const peer = state.peers[dialog.peer];
-  const [number, setNumber] = useState(null);
-  const [theirs, setTheirs] = useState("");
-  useEffect(() => {
-    app.api.get(`peers/${dialog.peer}/verify`).then(setNumber, (error) => app.fail(error));
-  }, [dialog.peer]);
-  const compare = async (with_) => {
-    try {
-      setNumber(await app.api.post(`peers/${dialog.peer}/verify`, { number: with_ }));
-      app.tell(t.safetyDone(peer.name));
-    } catch (error) {
-      app.fail(error);
-    }
-  };
-  return html`<${Dialog} app=${app} title=${`${t.safety}: ${peer?.name ?? ""}`}>
-    <p>${t.safetyHint(peer?.name ?? "")}</p>
-    <pre class="number">${number ? numberLines(number.safety_number).join("\n") : "…"}</pre>
-    ${number?.verified
-      ? html`<p class="good">✓ ${t.verified}</p>`
-      : html`<div class="buttons"><button class="primary" disabled=${!number} onClick=${() => compare(number.safety_number)}>${t.same}</button></div>
-        <form class="line" onSubmit=${(event) => { event.preventDefault(); compare(theirs); }}>
-          <input value=${theirs} onInput=${(event) => setTheirs(event.target.value)} placeholder=${t.safetyTheirs} aria-label=${t.safetyTheirs} />
-          <button disabled=${!theirs.trim()}>${t.compare}</button></form>`}
   <//>`;
 }
 
@@ -66,9 +27,10 @@ function Search({ app }) {
     return () => clearTimeout(timer);
   }, [words]);
   const lists = people(state, words);
-  const go = (id) => {
+  const go = (id, message) => {
     app.close();
-    app.select(id);
+    if (message) app.jump(id, { id: message });
+    else app.select(id);
   };
   const named = [...lists.requests, ...lists.contacts, ...lists.nearby].slice(0, words.trim() ? 8 : 20);
   return html`<${Dialog} app=${app} title=${t.search} wide>
@@ -84,7 +46,7 @@ function Search({ app }) {
       ${found.toReversed().map((message) => {
         const id = peerOf(message, state.me.id);
         const name = state.peers[id]?.name ?? "?";
-        return html`<li key=${message.from + message.id}><button class="person" onClick=${() => go(id)}><${Circle} id=${id} name=${name} small />
+        return html`<li key=${message.from + message.id}><button class="person" onClick=${() => go(id, message.id)}><${Circle} id=${id} name=${name} small />
           <span class="who"><b>${name}</b><span class="last">${lineOf(message, state.me.id, t)}</span></span><span class="aside"><time>${when(message.at, now, t.code)}</time></span></button></li>`;
       })}
       ${words.trim() && !named.length && !found.length && html`<li class="hint">${t.noResults}</li>`}
@@ -92,7 +54,7 @@ function Search({ app }) {
   <//>`;
 }
 
-const SIGNS = { ok: "✓", warn: "⚠", fail: "✕" };
+const SIGNS = { ok: "✓", warn: "!", fail: "✕" };
 
 function Doctor({ app, dialog }) {
   const { t } = app;
@@ -100,52 +62,54 @@ function Doctor({ app, dialog }) {
   useEffect(() => {
     app.api.get("doctor", dialog.peer ? { peer: dialog.peer } : undefined).then(setReport, (error) => { app.close(); app.fail(error); });
   }, []);
-  return html`<${Dialog} app=${app} title=${t.doctor} wide>
-    ${!report && html`<p>${t.doctorRunning}</p>`}
-    <ul class="checks">${report?.checks.map((check) => html`<li key=${check.name} class=${check.outcome}>
-      <span role="img" aria-label=${check.outcome}>${SIGNS[check.outcome]}</span><div><b>${check.detail}</b>${check.advice && html`<p>${check.advice}</p>`}</div></li>`)}</ul>
+  return html`<${Dialog} app=${app} title=${dialog.peer ? t.doctor : t.whyNobody} wide>
+    ${!report && html`<p role="status">${t.doctorRunning}</p>`}
+    ${report && html`<p>${worst(report) === "ok" ? t.doctorFine : t.doctorFound}</p>`}
+    <ul class="checks">${report && mostSevereFirst(report).map((check, i) => html`<li key=${i} class=${check.outcome}>
+      <span role="img" aria-label=${t.outcome[check.outcome]}>${SIGNS[check.outcome]}</span><${Check} check=${check} t=${t} /></li>`)}</ul>
+    ${report && !dialog.peer && html`<p class="hint">${t.doctorSide}</p>`}
   <//>`;
 }
 
-function Settings({ app }) {
+const SEVERITY = ["fail", "warn", "ok"];
+/** Sound is no reason not to see somebody; the settings tell about it. */
+const mostSevereFirst = ({ checks }) => SEVERITY.flatMap((outcome) => checks.filter((check) => check.outcome === outcome && check.name !== "audio"));
+const worst = (report) => mostSevereFirst(report)[0]?.outcome ?? "ok";
+
+/** What a check has seen. The node tells it in English; other languages have words for each kind. */
+function Check({ check, t }) {
+  const words = t.checks[check.name];
+  if (!words) return html`<div><b>${check.detail}</b>${check.advice && html`<p>${check.advice}</p>`}</div>`;
+  const [title, advice] = words;
+  return html`<div><b>${title}${t.colon}${t.outcome[check.outcome]}</b>${check.outcome !== "ok" && html`<p>${advice}</p>`}<p lang="en">${check.detail}</p></div>`;
+}
+
+/** Who else gets the files that wait in a composer. */
+function Also({ app, dialog }) {
   const { t, state } = app;
-  const [name, setName] = useState(state.me.name);
-  const [address, setAddress] = useState("");
-  const blocked = Object.values(state.peers).filter((peer) => peer.blocked);
-  const rename = (event) => {
+  const chosen = alsoOf(state, dialog.peer);
+  const others = people(state).contacts.filter((peer) => peer.id !== dialog.peer);
+  const flip = (id) => app.dispatch({ type: "also", peer: dialog.peer, ids: chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id] });
+  return html`<${Dialog} app=${app} title=${t.also}>
+    ${others.length === 0 && html`<p class="hint">${t.nobodyElse}</p>`}
+    <ul class="found">${others.map((peer) => html`<li key=${peer.id}><label class="person"><input type="checkbox" checked=${chosen.includes(peer.id)} onChange=${() => flip(peer.id)} />
+      <${Circle} id=${peer.id} name=${peer.name} state=${dotOf(peer)} small /><span class="who"><b>${peer.name} <small>~${peer.tag}</small></b></span></label></li>`)}</ul>
+    <div class="buttons end"><button class="primary" onClick=${() => app.close()}>${t.ready}</button></div>
+  <//>`;
+}
+
+/** Asks for a day, and shows the first message from then on. */
+function Goto({ app, dialog }) {
+  const { t } = app;
+  const [date, setDate] = useState(() => isoDay(Date.now()));
+  const go = (event) => {
     event.preventDefault();
-    app.act(app.api.put("name", { name }).then(() => app.loadMe()));
+    app.close();
+    app.jump(dialog.peer, { from: new Date(`${date}T00:00`).getTime() });
   };
-  const connect = async (event) => {
-    event.preventDefault();
-    try {
-      const peer = await app.api.post("connect", { address });
-      app.tell(t.connected(peer.name));
-      app.close();
-    } catch (error) {
-      app.fail(error);
-    }
-  };
-  return html`<${Dialog} app=${app} title=${t.settings}>
-    <form class="field" onSubmit=${rename}><label>${t.name}<input value=${name} maxlength="64" onInput=${(event) => setName(event.target.value)} /></label>
-      <button class="primary" disabled=${!name.trim() || name === state.me.name}>${t.save}</button></form>
-    <div class="field"><label>${t.status}<select value=${state.me.status} onChange=${(event) => app.act(app.api.put("status", { status: event.target.value }).then(() => app.loadMe()))}>
-      ${["available", "away", "busy"].map((status) => html`<option key=${status} value=${status}>${t[status]}</option>`)}</select></label></div>
-    <div class="field"><label>${t.takeFiles}<select value=${state.me.accept_files_bytes} onChange=${(event) => app.act(app.api.put("settings", { accept_files_bytes: Number(event.target.value) }).then(() => app.loadMe()))}>
-      ${takeSizes(state.me.accept_files_bytes).map((bytes) => html`<option key=${bytes} value=${bytes}>${bytes ? t.takeUpTo(size(bytes)) : t.takeNone}</option>`)}</select></label></div>
-    <div class="field"><label>${t.language}<select value=${t.code === "en" ? "en" : "zh"} onChange=${(event) => app.setLanguage(event.target.value)}>
-      ${Object.entries(languages).map(([key, language]) => html`<option key=${key} value=${key} lang=${language.code}>${language.own}</option>`)}</select></label></div>
-    <div class="field"><label>${t.theme}<select value=${app.theme} onChange=${(event) => app.setTheme(event.target.value)}>
-      <option value="auto">${t.themeAuto}</option><option value="light">${t.themeLight}</option><option value="dark">${t.themeDark}</option></select></label></div>
-    <form class="field" onSubmit=${connect}><label>${t.connect}<input value=${address} placeholder="192.168.1.20" onInput=${(event) => setAddress(event.target.value)} /></label>
-      <button disabled=${!address.trim()}>${t.connectGo}</button></form>
-    <p class="hint">${t.connectHint}</p>
-    <h3>${t.blocked}</h3>
-    ${blocked.length === 0 && html`<p class="hint">${t.noneBlocked}</p>`}
-    <ul>${blocked.map((peer) => html`<li class="line" key=${peer.id}><span>${peer.name} <small>~${peer.tag}</small></span>
-      <button onClick=${() => app.act(app.api.post(`peers/${peer.id}/unblock`))}>${t.unblock}</button></li>`)}</ul>
-    <p class="hint">${t.yourId}: <code class="id">${state.me.id}</code><br />${t.version}: ${state.me.version}</p>
-    <button class="link" onClick=${() => app.open({ kind: "doctor" })}>${t.doctor}</button>
+  return html`<${Dialog} app=${app} title=${t.goto}>
+    <form class="field" onSubmit=${go}><label>${t.date}<input type="date" required autofocus value=${date} max=${isoDay(Date.now())} onInput=${(event) => setDate(event.target.value)} /></label>
+      <button class="primary" disabled=${!date}>${t.gotoGo}</button></form>
   <//>`;
 }
 
@@ -164,7 +128,7 @@ function Welcome({ app }) {
   <//>`;
 }
 
-const KINDS = { settings: Settings, verify: Verify, search: Search, doctor: Doctor, confirm: Confirm, welcome: Welcome };
+const KINDS = { settings: Settings, verify: Verify, search: Search, doctor: Doctor, confirm: Confirm, welcome: Welcome, also: Also, goto: Goto };
 
 export function Dialogs({ app }) {
   const { dialog } = app.state;

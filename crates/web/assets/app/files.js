@@ -2,6 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { percent, size } from "./format.js";
+import { Icon } from "./icons.js";
+import { alsoOf } from "./state.js";
 import { choices, isOpen, standing } from "./transfers.js";
 
 /** Small pictures that are kept: more than are ever mounted at once. */
@@ -11,7 +13,13 @@ const SHOWN_BYTES_MAX = 64 * 1000 * 1000;
 /** What these are, the node knows by their bytes. */
 const SHOWN = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
-const ending = (name) => (/\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1] ?? "📄").toLowerCase();
+const ending = (name) => (/\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1] ?? "").toLowerCase();
+
+/** What stands for a file: the end of its name, or a drawing. */
+function Kind({ name, folder }) {
+  const end = folder ? "" : ending(name);
+  return html`<span class="kind" aria-hidden="true">${end || html`<${Icon} name=${folder ? "folder" : "file"} />`}</span>`;
+}
 
 const small = new Map();
 
@@ -42,32 +50,34 @@ function useAddress(make, key) {
   return address;
 }
 
+/** A small picture. It is enlarged at once, and the whole one takes its place once it is loaded. */
 function Picture({ app, message, whole }) {
   const address = useAddress(() => smallOf(app.api, message.id), message.id);
   const [open, setOpen] = useState(false);
   const { name } = message.file;
   const picture = address && html`<img src=${address} alt=${name} decoding="async" draggable="false" />`;
-  return html`<span class="picture">${whole
-    ? html`<button onClick=${() => setOpen(true)} aria-label=${`${app.t.openFile}: ${name}`}>${picture}</button>`
-    : picture}</span>
-    ${open && html`<${Viewer} app=${app} message=${message} small=${address} close=${() => setOpen(false)} />`}`;
+  return html`<span class="picture"><button onClick=${() => setOpen(true)} aria-label=${app.t.enlarge(name)}>${picture}</button></span>
+    ${open && html`<${Viewer} app=${app} message=${message} small=${address} whole=${whole} close=${() => setOpen(false)} />`}`;
 }
 
-/** A picture that has arrived, as large as the window allows. */
-function Viewer({ app, message, small: address, close }) {
+/** A picture as large as the window allows. */
+function Viewer({ app, message, small: address, whole: there, close }) {
   const { t, api } = app;
   const { file, id } = message;
+  const mine = message.from === app.state.me.id;
   const box = useRef();
   const [whole, setWhole] = useState(null);
   useEffect(() => {
     box.current.showModal();
+    if (!there) return undefined;
     let made = null;
     let gone = false;
     api.blob(`files/${id}/content?inline=true`).then((blob) => {
       if (gone) return;
       made = URL.createObjectURL(blob);
       setWhole(made);
-    }, (error) => gone || app.fail(error));
+    // What we have sent may not be where it was any more: then the small one stays.
+    }, (error) => gone || mine || app.fail(error));
     return () => {
       gone = true;
       if (made) URL.revokeObjectURL(made);
@@ -76,7 +86,7 @@ function Viewer({ app, message, small: address, close }) {
   return html`<dialog ref=${box} class="viewer" aria-label=${file.name} onClose=${close} onClick=${() => box.current.close()}>
     <img src=${whole ?? address} alt=${file.name} />
     <footer onClick=${(event) => event.stopPropagation()}><span dir="auto">${file.name} · ${size(file.bytes)}</span>
-      <button onClick=${() => save(app, message)}>${t.saveAs}</button>
+      ${whole && html`<button onClick=${() => save(app, message)}>${t.saveAs}</button>`}
       <button onClick=${() => box.current.close()} autofocus>${t.close}</button></footer>
   </dialog>`;
 }
@@ -111,10 +121,11 @@ export function FileCard({ message, app }) {
     return app.act(api.post(`files/${message.id}/${what}`, what === "accept" ? {} : undefined));
   };
   const moving = isOpen(transfer) && transfer.state !== "offered" && file.bytes > 0;
-  const whole = transfer?.incoming && transfer.state === "done" && SHOWN.includes(file.media_type) && file.bytes <= SHOWN_BYTES_MAX;
+  const here = transfer && (transfer.incoming ? transfer.state === "done" : transfer.path);
+  const whole = here && SHOWN.includes(file.media_type) && file.bytes <= SHOWN_BYTES_MAX;
   return html`<div class="file">
     ${file.thumbnail && html`<${Picture} app=${app} message=${message} whole=${whole} />`}
-    <span class="kind" aria-hidden="true">${file.folder ? "📁" : ending(file.name)}</span>
+    <${Kind} name=${file.name} folder=${file.folder} />
     <span class="about"><b dir="auto" title=${transfer?.state === "done" ? transfer.path : null}>${file.name}</b>
       <span>${standing(file, transfer, t)}</span>
       ${moving && html`<progress max=${file.bytes} value=${transfer.moved} aria-label=${file.name}></progress>`}
@@ -128,11 +139,12 @@ export function FileCard({ message, app }) {
 export function Attached({ app, peer, files }) {
   const { t } = app;
   if (!files.length) return null;
+  const also = alsoOf(app.state, peer.id).map((id) => app.state.peers[id]?.name ?? "?");
   return html`<ul class="attached" aria-label=${t.attached(files.length)}>${files.map((attached) => html`<li key=${attached.id}>
     <${Preview} file=${attached.file} />
     <span class="about"><b dir="auto">${attached.name}</b><span>${size(attached.file.size)}</span></span>
-    <button type="button" onClick=${() => app.dispatch({ type: "detach", peer: peer.id, id: attached.id })} aria-label=${`${t.removeFile}: ${attached.name}`}>✕</button>
-  </li>`)}</ul>`;
+    <button type="button" onClick=${() => app.dispatch({ type: "detach", peer: peer.id, id: attached.id })} aria-label=${`${t.removeFile}: ${attached.name}`}><${Icon} name="close" /></button>
+  </li>`)}<li class="also"><button type="button" onClick=${() => app.open({ kind: "also", peer: peer.id })}><${Icon} name="people" /> ${also.length ? t.alsoTo(also) : t.also}</button></li></ul>`;
 }
 
 function Preview({ file }) {
@@ -143,7 +155,7 @@ function Preview({ file }) {
     setAddress(made);
     return () => URL.revokeObjectURL(made);
   }, [file]);
-  return address ? html`<img src=${address} alt="" />` : html`<span class="kind" aria-hidden="true">${ending(file.name)}</span>`;
+  return address ? html`<img src=${address} alt="" />` : html`<${Kind} name=${file.name} />`;
 }
 
 /** Files on their way from this page to the node. */
@@ -154,6 +166,6 @@ export function Uploads({ app, peer }) {
   return html`<ul class="attached">${own.map((upload) => html`<li key=${upload.key}>
     <span class="about"><b dir="auto">${upload.name}</b><span>${t.uploading(percent(upload.sent, upload.bytes))}</span>
       <progress max=${upload.bytes || 1} value=${upload.sent} aria-label=${upload.name}></progress></span>
-    <button type="button" onClick=${() => app.uploads.cancel(upload.key)} aria-label=${`${t.cancel}: ${upload.name}`}>✕</button>
+    <button type="button" onClick=${() => app.uploads.cancel(upload.key)} aria-label=${`${t.cancel}: ${upload.name}`}><${Icon} name="close" /></button>
   </li>`)}</ul>`;
 }

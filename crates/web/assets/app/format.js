@@ -40,6 +40,13 @@ export const dayKey = (at) => {
   return `${date.getFullYear()}-${date.getMonth()}-${date.getDate()}`;
 };
 
+/** 2026-11-21, in this place's time. */
+export function isoDay(at) {
+  const date = new Date(at);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
+
 /** The heading of a day: today, yesterday, a weekday and date. */
 export function day(at, now, language, words) {
   if (dayKey(at) === dayKey(now)) return words.today;
@@ -67,11 +74,11 @@ export function initials(name) {
   return letters.join("").toLocaleUpperCase();
 }
 
-/** A hue for an id: the same person has the same colour everywhere. */
+/** A hue for an id: the same person has the same colour everywhere, and others rarely have it. */
 export function hue(id) {
   let sum = 7;
-  for (const c of id.slice(0, 16)) sum = (sum * 31 + c.charCodeAt(0)) % 360;
-  return sum;
+  for (const c of id.slice(0, 16)) sum = (Math.imul(sum, 31) + c.charCodeAt(0)) >>> 0;
+  return (sum % 24) * 15;
 }
 
 const LINK = /\bhttps?:\/\/[^\s<>"'，。；：！？、（）【】《》「」]+/giu;

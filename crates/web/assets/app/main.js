@@ -3,15 +3,17 @@ import { render } from "preact";
 import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Api, enter, Unreachable } from "./api.js";
-import { initial, reduce, talkOf, unreadTotal } from "./state.js";
+import { initial, people, reduce, unreadTotal } from "./state.js";
 import { pick } from "./languages.js";
 import { People } from "./people.js";
 import { Talk } from "./talk.js";
 import { CallBar } from "./calls.js";
 import { Dialogs } from "./dialogs.js";
+import { Icon } from "./icons.js";
 import { uploader } from "./uploads.js";
 
-const PAGE = 200;
+/** Messages that are loaded when a talk is opened, and on each side of one that is jumped to. */
+const PAGE = 100;
 const NOTICE_MS = 6000;
 const PREVIEWS_AT_ONCE = 6;
 let lastKey = 0;
@@ -63,14 +65,29 @@ function App({ api }) {
     quietly: (promise) => promise.catch(() => {}),
     setLanguage: (code) => { localStorage.setItem("hallway.language", code); setLanguage(code); },
     setTheme: (name) => { localStorage.setItem("hallway.theme", name); setTheme(name); },
+    mute: (peer, on) => app.act(api.post(`peers/${peer}/mute`, { on }).then(() => app.loadMe())),
     welcomed: () => { localStorage.setItem("hallway.welcomed", "yes"); app.close(); },
     loadMe: async () => dispatch({ type: "me", me: await api.get("status") }),
     loadTalk: async (peer) => {
       try {
         const messages = await api.get("log", { peer, limit: PAGE });
-        dispatch({ type: "page", peer, messages, complete: messages.length < PAGE });
+        dispatch({ type: "page", side: "latest", peer, messages, complete: messages.length < PAGE });
       } catch (error) {
         app.fail(error);
+      }
+    },
+    /** Shows a message by its id, or the first one from a time on, wherever it is in a talk. */
+    jump: async (peer, { id, from }) => {
+      try {
+        const before = id ? await api.get("log", { peer, before: id, limit: PAGE }) : [];
+        const mark = before.at(-1);
+        const after = await api.get("log", { peer, limit: PAGE, ...(mark ? { after: mark.id } : { from: from ?? 0 }) });
+        const focus = id ?? after[0]?.id;
+        if (!focus) return app.tell(t.noneSince);
+        app.select(peer);
+        return dispatch({ type: "page", side: "around", peer, messages: [...before, ...after], focus });
+      } catch (error) {
+        return app.fail(error);
       }
     },
   };
@@ -90,7 +107,7 @@ function App({ api }) {
       }
     };
     Array.from({ length: PREVIEWS_AT_ONCE }, () => app.quietly(preview()));
-    if (!localStorage.getItem("hallway.welcomed")) app.open({ kind: "welcome" });
+    if (!localStorage.getItem("hallway.welcomed") && !current.current.dialog) app.open({ kind: "welcome" });
   };
 
   useEffect(() => {
@@ -136,7 +153,8 @@ function App({ api }) {
         event.preventDefault();
         app.open({ kind: "search" });
       } else if (event.altKey && event.key.toLowerCase() === "a") {
-        const next = Object.values(current.current.peers).find((peer) => peer.unread > 0 && !peer.blocked);
+        const lists = people(current.current);
+        const next = [...lists.requests, ...lists.contacts].find((peer) => peer.unread > 0);
         if (next) app.select(next.id);
       }
     };
@@ -149,13 +167,14 @@ function App({ api }) {
   if (!state.me) return html`<div class="whole">${state.trouble && html`<p role="alert">${t.down}</p>`}</div>`;
   const peer = state.peers[state.selected];
   return html`
+    <div class="calls"><${CallBar} app=${app} /></div>
     <div class=${`page${peer ? " talking" : ""}`}>
       <${People} app=${app} />
       ${peer ? html`<${Talk} key=${peer.id} app=${app} peer=${peer} />`
-        : html`<main class="talk"><${CallBar} app=${app} /><div class="whole"><h1>${t.choose}</h1><p>${t.chooseHint}</p></div></main>`}
+        : html`<main class="talk"><div class="whole"><h1>${t.choose}</h1><p>${t.chooseHint}</p></div></main>`}
     </div>
     ${state.trouble && html`<div class="offline" role="alert">${t.down}</div>`}
-    <div class="notices" aria-live="polite">${state.notices.map((notice) => html`<div key=${notice.key} role="status">${notice.text}<button onClick=${() => dispatch({ type: "dismiss", key: notice.key })} aria-label=${t.close}>✕</button></div>`)}</div>
+    <div class="notices" aria-live="polite">${state.notices.map((notice) => html`<div key=${notice.key} role="status">${notice.text}<button onClick=${() => dispatch({ type: "dismiss", key: notice.key })} aria-label=${t.close}><${Icon} name="close" /></button></div>`)}</div>
     <${Dialogs} app=${app} />`;
 }
 

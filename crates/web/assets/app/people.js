@@ -1,7 +1,9 @@
 // The left side: who we are, search, and everybody in three lists.
 import { html } from "./html.js";
+import { draftOf } from "./drafts.js";
 import { hue, initials, when } from "./format.js";
-import { ambiguous, people, talkOf } from "./state.js";
+import { Icon } from "./icons.js";
+import { ambiguous, isMuted, people, talkOf } from "./state.js";
 
 export function Circle({ id, name, state, small }) {
   return html`<span class=${`circle${small ? " small" : ""}`} style=${{ "--hue": hue(id) }} aria-hidden="true">
@@ -25,25 +27,27 @@ export function lineOf(message, me, t) {
   if (message.deleted) return t.deleted;
   if (message.kind === "text") return own + message.text.replace(/\s+/gu, " ").slice(0, 120);
   if (message.kind === "file" && message.file) return `${own}📎 ${message.file.name}`;
-  if (message.kind === "call" && message.call) return `📞 ${t.callOutcome[message.call.outcome]?.("") ?? t.call}`.replace(/[,\s]+$/u, "");
+  if (message.kind === "call" && message.call) return t.callOutcome[message.call.outcome]?.("").replace(/[,\s]+$/u, "") ?? t.call;
   return t.newer;
 }
 
 function Row({ peer, app, twins }) {
   const { state, t, now } = app;
-  const last = talkOf(state, peer.id).messages.at(-1);
-  const label = `${peer.name}, ${presenceWord(peer, t, now)}${peer.unread ? `, ${t.unread(peer.unread)}` : ""}`;
+  const { last } = talkOf(state, peer.id);
+  const draft = state.selected !== peer.id && draftOf(peer.id);
+  const muted = isMuted(state, peer.id);
+  const line = draft ? html`<em>${t.draft}</em> ${draft.slice(0, 120)}` : lineOf(last, state.me.id, t) || presenceWord(peer, t, now);
   return html`<li>
     <button class=${`person${state.selected === peer.id ? " selected" : ""}`} onClick=${() => app.select(peer.id)}
-      aria-current=${state.selected === peer.id ? "true" : undefined} aria-label=${label}>
+      aria-current=${state.selected === peer.id ? "true" : undefined}>
       <${Circle} id=${peer.id} name=${peer.name} state=${dotOf(peer)} />
       <span class="who">
-        <b>${peer.name}${twins.has(peer.name) && html` <small>~${peer.tag}</small>`}${peer.verified && html` <span class="badge" title=${t.verified}>✓</span>`}${peer.impostor && html` <span class="warn">⚠</span>`}</b>
-        <span class="last">${peer.typing ? t.typing(peer.name) : lineOf(last, state.me.id, t) || presenceWord(peer, t, now)}</span>
+        <b>${peer.name}${twins.has(peer.name) && html` <small>~${peer.tag}</small>`}${peer.verified && html` <span class="badge" title=${t.verified}>✓</span>`}<span class="said">, ${presenceWord(peer, t, now)}</span>${peer.impostor && html` <span class="warn"><${Icon} name="warn" /></span>`}${muted && html` <small><${Icon} name="bellOff" /></small>`}</b>
+        <span class="last">${peer.typing ? t.typing(peer.name) : line}</span>
       </span>
       <span class="aside">
         ${last && html`<time>${when(last.at, now, t.code)}</time>`}
-        ${peer.unread > 0 && html`<span class="count">${peer.unread > 99 ? "99+" : peer.unread}</span>`}
+        ${peer.unread > 0 && html`<span class=${muted ? "count muted" : "count"}>${peer.unread > 99 ? "99+" : peer.unread}<span class="said"> ${t.unreadWord}</span></span>`}
       </span>
     </button>
   </li>`;
@@ -57,13 +61,13 @@ export function People({ app }) {
   const none = sections.every(([key]) => lists[key].length === 0);
   return html`<nav class="people" aria-label=${t.people}>
     <header class="mine">
-      <button class="person" onClick=${() => app.open({ kind: "settings" })} aria-label=${t.settings}>
+      <button class="person" onClick=${() => app.open({ kind: "settings" })} title=${t.settings}>
         <${Circle} id=${state.me.id} name=${state.me.name} state=${state.online ? state.me.status : "offline"} />
         <span class="who"><b>${state.me.name}</b><span class="last">${t[state.me.status]}</span></span>
-        <span class="aside gear" aria-hidden="true">⚙</span>
+        <span class="aside"><${Icon} name="gear" /><span class="said">${t.settings}</span></span>
       </button>
     </header>
-    <button class="search" onClick=${() => app.open({ kind: "search" })}>${t.searchHint}</button>
+    <button class="search" onClick=${() => app.open({ kind: "search" })}><${Icon} name="search" /> ${t.searchHint}</button>
     <div class="lists">
       ${sections.map(([key, title]) => lists[key].length > 0 && html`<section key=${key} aria-label=${title}>
         ${(key !== "contacts" || lists.requests.length > 0) && html`<h2>${title}</h2>`}

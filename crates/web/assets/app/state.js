@@ -1,9 +1,9 @@
 // Pure: what the page knows, and how each thing that happens changes it. No view, no request.
 
-/** Rows mounted at once; a window moves over what was loaded. */
-export const ROWS_MOUNTED = 300;
-/** How far the window moves when its edge is near. */
-export const ROWS_STEP = 100;
+/** Messages of a talk that are loaded and mounted: a window that moves over all there are. */
+export const ROWS_MAX = 300;
+/** More come while somebody reads further up than are dropped under their eyes. */
+const ROWS_SLACK = 100;
 
 export const initial = () => ({
   online: false,
@@ -16,13 +16,21 @@ export const initial = () => ({
   transfers: {},
   levels: {},
   attached: {},
+  also: {},
   uploads: [],
   selected: null,
   dialog: null,
   notices: [],
 });
 
-const emptyTalk = () => ({ messages: [], complete: false, loaded: false, replying: null, editing: null });
+/**
+ * `messages` is a part of the talk without gaps: `complete` says that nothing is before it,
+ * `latest` that nothing is after it. `pinned` is a view that stays at the end, `last` the last
+ * word, and `focus` the message to be shown next.
+ */
+const emptyTalk = () => ({
+  messages: [], complete: false, latest: true, loaded: false, pinned: true, last: null, focus: null, replying: null, editing: null,
+});
 
 export const talkOf = (state, peer) => state.talks[peer] ?? emptyTalk();
 
@@ -31,10 +39,14 @@ export const peerOf = (message, me) => (message.from === me ? message.to : messa
 
 const RANK = { queued: 0, sent: 1, delivered: 2, read: 3 };
 
-/** A message as it is now into a list in the order in which this disk got them. */
+/** Two people may give two messages one id. */
+export const keyOf = (message) => message.from + message.id;
+
+/** A list with a message of it as it is now. */
 export function merge(messages, message) {
-  const at = messages.findLastIndex((known) => known.id === message.id && known.from === message.from);
-  if (at < 0) return [...messages, message];
+  const key = keyOf(message);
+  const at = messages.findLastIndex((known) => keyOf(known) === key);
+  if (at < 0) return messages;
   const earlier = messages[at];
   // A state told by an event may be ahead of the page that was read meanwhile.
   const state = RANK[earlier.state] > RANK[message.state] ? earlier.state : message.state;
@@ -53,6 +65,9 @@ function withPeer(state, peer, change) {
 
 /** Files that were chosen for somebody and not sent yet. */
 export const attachedOf = (state, peer) => state.attached[peer] ?? [];
+
+/** Who else gets them. */
+export const alsoOf = (state, peer) => state.also[peer] ?? [];
 
 function withAttached(state, peer, change) {
   return { ...state, attached: { ...state.attached, [peer]: change(attachedOf(state, peer)) } };
@@ -78,13 +93,13 @@ export function reduce(state, action) {
     case "transfers":
       return { ...state, transfers: Object.fromEntries(action.transfers.map((transfer) => [transfer.id, transfer])) };
     case "page":
-      return withTalk(state, action.peer, (talk) => ({
-        messages: joinPage(talk.messages, action.messages),
-        complete: talk.complete || action.complete,
-        loaded: true,
-      }));
+      return withTalk(state, action.peer, (talk) => withPage(talk, action));
     case "preview":
-      return withTalk(state, action.peer, (talk) => (talk.messages.length ? {} : { messages: action.messages }));
+      return withTalk(state, action.peer, (talk) => ({ last: talk.last ?? action.messages.at(-1) ?? null }));
+    case "pin":
+      return withTalk(state, action.peer, () => ({ pinned: action.pinned }));
+    case "focused":
+      return withTalk(state, action.peer, () => ({ focus: null }));
     case "select":
       return { ...state, selected: action.peer };
     case "dialog":
@@ -105,6 +120,8 @@ export function reduce(state, action) {
       return withAttached(state, action.peer, (files) => [...files, ...action.files]);
     case "detach":
       return withAttached(state, action.peer, (files) => files.filter((attached) => action.id && attached.id !== action.id));
+    case "also":
+      return { ...state, also: { ...state.also, [action.peer]: action.ids } };
     case "upload": {
       const known = state.uploads.some((upload) => upload.key === action.upload.key);
       const uploads = known ? state.uploads.map((upload) => (upload.key === action.upload.key ? action.upload : upload)) : [...state.uploads, action.upload];
@@ -119,14 +136,37 @@ export function reduce(state, action) {
   }
 }
 
-/** An older page before what is known, or a newer one after a break. */
-function joinPage(known, page) {
-  const ids = new Set(known.map((message) => message.from + message.id));
-  const fresh = page.filter((message) => !ids.has(message.from + message.id));
-  if (!known.length) return fresh;
-  const updated = page.reduce((all, message) => (ids.has(message.from + message.id) ? merge(all, message) : all), known);
-  const firstKnown = page.findIndex((message) => ids.has(message.from + message.id));
-  return firstKnown === 0 ? [...updated, ...fresh] : [...fresh, ...updated];
+/** What a page of messages makes of a talk: the latest, some before or after, or some elsewhere. */
+function withPage(talk, { side, messages, complete, focus }) {
+  const known = new Set(talk.messages.map(keyOf));
+  const fresh = messages.filter((message) => !known.has(keyOf(message)));
+  const updated = messages.reduce((all, message) => (known.has(keyOf(message)) ? merge(all, message) : all), talk.messages);
+  switch (side) {
+    case "before": {
+      const all = [...fresh, ...updated];
+      return { messages: all.slice(0, ROWS_MAX), complete, latest: talk.latest && all.length <= ROWS_MAX };
+    }
+    case "after": {
+      const all = [...updated, ...fresh];
+      return { messages: all.slice(-ROWS_MAX), complete: talk.complete && all.length <= ROWS_MAX, latest: complete };
+    }
+    case "around":
+      return { messages, complete: false, latest: false, loaded: true, pinned: false, focus };
+    default: {
+      const joins = talk.loaded && talk.latest && fresh.length < messages.length;
+      const all = joins ? [...updated, ...fresh] : messages;
+      const before = joins ? talk.complete : complete;
+      return { messages: all.slice(-ROWS_MAX), complete: before && all.length <= ROWS_MAX, latest: true, loaded: true, pinned: true, last: messages.at(-1) ?? null };
+    }
+  }
+}
+
+/** A message that was not there before comes to the end, if that is loaded. */
+function withNew(talk, message) {
+  if (!talk.loaded || !talk.latest) return { last: message };
+  const all = [...talk.messages, message];
+  if (talk.pinned) return { last: message, messages: all.slice(-ROWS_MAX), complete: talk.complete && all.length <= ROWS_MAX };
+  return all.length > ROWS_MAX + ROWS_SLACK ? { last: message, latest: false } : { last: message, messages: all };
 }
 
 const isOn = (call) => call.state !== "ended";
@@ -136,8 +176,10 @@ function handleEvent(state, event) {
     case "message": {
       const peer = peerOf(event.message, state.me.id);
       const after = withTalk(state, peer, (talk) => {
-        const known = talk.messages.some((message) => message.id === event.message.id && message.from === event.message.from);
-        return known || event.new ? { messages: merge(talk.messages, event.message) } : {};
+        const key = keyOf(event.message);
+        if (event.new && !talk.messages.some((message) => keyOf(message) === key)) return withNew(talk, event.message);
+        const last = talk.last && keyOf(talk.last) === key ? event.message : talk.last;
+        return { messages: merge(talk.messages, event.message), last };
       });
       const unread = event.new && event.message.from !== state.me.id;
       return unread ? withPeer(after, peer, (known) => ({ unread: known.unread + 1, typing: false })) : after;
@@ -189,7 +231,10 @@ function handleEvent(state, event) {
   }
 }
 
-const lastAt = (state, peer) => talkOf(state, peer.id).messages.at(-1)?.at ?? peer.last_seen ?? 0;
+const lastAt = (state, peer) => talkOf(state, peer.id).last?.at ?? peer.last_seen ?? 0;
+
+/** Something of theirs waits and may ask for attention. */
+const calls = (state, peer) => peer.unread > 0 && !isMuted(state, peer.id);
 
 /** People in three lists: those who need an answer first, then by the last word. */
 export function people(state, filter = "") {
@@ -198,7 +243,7 @@ export function people(state, filter = "") {
     (peer) => !wanted || peer.name.toLocaleLowerCase().includes(wanted) || peer.tag.includes(wanted) || peer.id.startsWith(wanted),
   );
   const order = (a, b) =>
-    Number(b.unread > 0) - Number(a.unread > 0) || lastAt(state, b) - lastAt(state, a) || a.name.localeCompare(b.name) || a.id.localeCompare(b.id);
+    Number(calls(state, b)) - Number(calls(state, a)) || lastAt(state, b) - lastAt(state, a) || a.name.localeCompare(b.name) || a.id.localeCompare(b.id);
   const nearbyOrder = (a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id);
   return {
     requests: named.filter((peer) => peer.request && !peer.blocked).sort(order),
@@ -214,13 +259,12 @@ export function ambiguous(state) {
   return new Set([...count].filter(([, n]) => n > 1).map(([name]) => name));
 }
 
-export const unreadTotal = (state) => Object.values(state.peers).reduce((sum, peer) => sum + (peer.blocked ? 0 : peer.unread), 0);
+/** Somebody of whom no notification is wanted. */
+export const isMuted = (state, peer) => Boolean(state.me?.muted?.includes(peer));
+
+/** What the title tells: unread messages of all who may ask for attention. */
+export const unreadTotal = (state) =>
+  Object.values(state.peers).reduce((sum, peer) => sum + (peer.blocked || isMuted(state, peer.id) ? 0 : peer.unread), 0);
 
 /** The sequence number up to which messages of a peer were shown, when all loaded ones were. */
 export const lastSeqOf = (messages, peer) => messages.reduce((last, message) => (message.from === peer ? Math.max(last, message.seq) : last), 0);
-
-/** The part of a list that is mounted, so that `anchor` stays inside. */
-export function mounted(length, end) {
-  const last = Math.min(length, Math.max(end, Math.min(length, ROWS_MOUNTED)));
-  return [Math.max(0, last - ROWS_MOUNTED), last];
-}

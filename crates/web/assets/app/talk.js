@@ -2,18 +2,21 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { clock, day, dayKey, duration, isEmojiOnly, parts } from "./format.js";
-import { lastSeqOf, mounted, ROWS_MOUNTED, ROWS_STEP, talkOf } from "./state.js";
+import { isMuted, keyOf, lastSeqOf, talkOf } from "./state.js";
 import { Circle, dotOf, presenceWord } from "./people.js";
 import { Composer } from "./composer.js";
-import { CallBar } from "./calls.js";
 import { FileCard } from "./files.js";
+import { Icon } from "./icons.js";
 import { droppedFiles } from "./uploads.js";
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "🙏", "🎉"];
 const MARKS = { queued: "🕓", sent: "✓", delivered: "✓✓", read: "✓✓" };
-/** This near to an edge the window moves, in pixels. */
-const NEAR_EDGE = 600;
-const PAGE = 200;
+/** This near to an edge of what is loaded more is loaded, in pixels. */
+const NEAR_EDGE = 2000;
+/** Loaded at once when an edge is near. */
+const PAGE = 100;
+/** This near to its end a view stays there. */
+const AT_END = 40;
 
 function Text({ text }) {
   return parts(text).map((part, i) => {
@@ -47,18 +50,19 @@ function Actions({ message, app, peer, own }) {
   return html`<span class="actions" role="group">
     ${choosing
       ? EMOJI.map((emoji) => html`<button key=${emoji} onClick=${() => react(emoji)}>${emoji}</button>`)
-      : html`<button onClick=${() => setChoosing(true)} aria-label=${t.react} title=${t.react}>☺</button>
-        <button onClick=${() => begin("reply")} aria-label=${t.reply} title=${t.reply}>↩</button>
-        ${message.text && html`<button onClick=${() => navigator.clipboard.writeText(message.text)} aria-label=${t.copy} title=${t.copy}>⧉</button>`}
-        ${own && message.kind === "text" && html`<button onClick=${() => begin("edit")} aria-label=${t.edit} title=${t.edit}>✎</button>`}
-        ${own && html`<button onClick=${remove} aria-label=${t.remove} title=${t.remove}>🗑</button>`}`}
+      : html`<button onClick=${() => setChoosing(true)} aria-label=${t.react} title=${t.react}><${Icon} name="smile" /></button>
+        <button onClick=${() => begin("reply")} aria-label=${t.reply} title=${t.reply}><${Icon} name="reply" /></button>
+        ${message.text && html`<button onClick=${() => navigator.clipboard.writeText(message.text)} aria-label=${t.copy} title=${t.copy}><${Icon} name="copy" /></button>`}
+        ${own && message.kind === "text" && html`<button onClick=${() => begin("edit")} aria-label=${t.edit} title=${t.edit}><${Icon} name="edit" /></button>`}
+        ${own && html`<button onClick=${remove} aria-label=${t.remove} title=${t.remove}><${Icon} name="trash" /></button>`}`}
   </span>`;
 }
 
 function Quote({ quote, app, peer }) {
   const { t } = app;
   const who = quote.from === app.state.me.id ? t.you : peer.name;
-  return html`<blockquote>${quote.from && html`<b>${who}</b> `}${quote.text?.slice(0, 200) ?? t.notHere}</blockquote>`;
+  const go = () => app.jump(peer.id, { id: quote.id });
+  return html`<blockquote dir="auto" class=${quote.from ? "known" : ""} onClick=${quote.from && go}>${quote.from && html`<button class="link" onClick=${go} aria-label=${t.showQuoted}>${who}</button> `}${quote.text?.slice(0, 200) ?? t.notHere}</blockquote>`;
 }
 
 function Content({ message, app }) {
@@ -73,11 +77,11 @@ function Content({ message, app }) {
   return html`<i class="gone">${t.newer}</i>`;
 }
 
-function Message({ message, app, peer, first }) {
+function Message({ message, app, peer, first, marked }) {
   const { t, state } = app;
   const own = message.from === state.me.id;
   const mark = message.state === "queued" ? t.queued(peer.name) : t[message.state];
-  return html`<li class=${`message ${own ? "own" : "theirs"}${first ? " first" : ""}`} id=${`m-${message.id}`}>
+  return html`<li class=${`message ${own ? "own" : "theirs"}${first ? " first" : ""}${marked ? " marked" : ""}`} id=${`m-${message.id}`}>
     ${!own && first && html`<${Circle} id=${peer.id} name=${peer.name} small />`}
     <div class="bubble">
       ${message.reply_to && html`<${Quote} quote=${message.reply_to} app=${app} peer=${peer} />`}
@@ -94,30 +98,30 @@ function Message({ message, app, peer, first }) {
   </li>`;
 }
 
-/** Messages from `start` to `end`, with a heading where a day begins. */
-function rows(messages, start, end, app, peer) {
+/** Messages, with a heading where a day begins. */
+function rows(messages, app, peer, marked) {
   const { t, now } = app;
   const out = [];
-  for (let i = start; i < end; i += 1) {
-    const [message, before] = [messages[i], messages[i - 1]];
+  for (const [i, message] of messages.entries()) {
+    const before = messages[i - 1];
     const newDay = !before || dayKey(before.at) !== dayKey(message.at);
-    if (newDay) out.push(html`<li class="day" key=${`d${message.from}${message.id}`}><span>${day(message.at, now, t.code, t)}</span></li>`);
+    if (newDay) out.push(html`<li class="day" key=${`d${keyOf(message)}`}><span>${day(message.at, now, t.code, t)}</span></li>`);
     const first = newDay || before.from !== message.from || message.at - before.at > 300000;
-    out.push(html`<${Message} key=${message.from + message.id} message=${message} app=${app} peer=${peer} first=${first} />`);
+    out.push(html`<${Message} key=${keyOf(message)} message=${message} app=${app} peer=${peer} first=${first} marked=${marked === message.id} />`);
   }
   return out;
 }
 
 function Log({ app, peer, talk }) {
   const { t } = app;
-  const { messages } = talk;
+  const { messages, focus } = talk;
   const box = useRef();
-  const bottom = useRef(true);
   const keep = useRef(null);
   const loading = useRef(false);
-  const [end, setEnd] = useState(Infinity);
-  const [below, setBelow] = useState(false);
-  const [start, last] = mounted(messages.length, Math.min(end, messages.length));
+  const [far, setFar] = useState(false);
+  const [marked, setMarked] = useState(null);
+  const pinned = useRef(talk.pinned);
+  pinned.current = talk.pinned;
 
   /** Remembers where the first visible row stands, so that it stays there. */
   const hold = () => {
@@ -125,15 +129,14 @@ function Log({ app, peer, talk }) {
     const row = [...box.current.querySelectorAll("li.message")].find((li) => li.offsetTop + li.offsetHeight > top);
     keep.current = row && { id: row.id, at: row.offsetTop - top };
   };
-  const load = async () => {
-    if (loading.current || talk.complete || !messages.length) return;
+  const load = async (side) => {
+    if (loading.current || !messages.length) return;
     loading.current = true;
     try {
-      const page = await app.api.get("log", { peer: peer.id, before: messages[0].id, limit: PAGE });
-      hold();
-      if (end !== Infinity) setEnd(end + page.length);
-      else if (!bottom.current) setEnd(messages.length + page.length);
-      app.dispatch({ type: "page", peer: peer.id, messages: page, complete: page.length < PAGE });
+      const end = side === "before" ? messages[0] : messages.at(-1);
+      const page = await app.api.get("log", { peer: peer.id, [side]: end.id, limit: PAGE });
+      if (box.current) hold();
+      app.dispatch({ type: "page", side, peer: peer.id, messages: page, complete: page.length < PAGE });
     } catch (error) {
       app.fail(error);
     } finally {
@@ -143,47 +146,42 @@ function Log({ app, peer, talk }) {
   const scroll = () => {
     const { scrollTop, scrollHeight, clientHeight } = box.current;
     const toEnd = scrollHeight - scrollTop - clientHeight;
-    bottom.current = toEnd < 40 && last === messages.length;
-    setBelow(!bottom.current && toEnd > clientHeight);
-    if (scrollTop < NEAR_EDGE) {
-      if (start > 0) {
-        hold();
-        setEnd(Math.max(ROWS_MOUNTED, last - ROWS_STEP));
-      } else load();
-    } else if (toEnd < NEAR_EDGE && last < messages.length) {
-      hold();
-      setEnd(last + ROWS_STEP >= messages.length ? Infinity : last + ROWS_STEP);
-    }
+    const atEnd = talk.latest && toEnd < AT_END;
+    if (atEnd !== talk.pinned) app.dispatch({ type: "pin", peer: peer.id, pinned: atEnd });
+    setFar(!talk.latest || toEnd > clientHeight);
+    if (scrollTop < NEAR_EDGE && !talk.complete) load("before");
+    else if (toEnd < NEAR_EDGE && !talk.latest) load("after");
   };
   useLayoutEffect(() => {
     const held = keep.current;
     keep.current = null;
     const row = held && document.getElementById(held.id);
     if (row) box.current.scrollTop = row.offsetTop - held.at;
-    else if (bottom.current) box.current.scrollTop = box.current.scrollHeight;
-  });
+    else if (talk.pinned) box.current.scrollTop = box.current.scrollHeight;
+  }, [messages, talk.pinned]);
+  useLayoutEffect(() => {
+    if (!focus) return;
+    document.getElementById(`m-${focus}`)?.scrollIntoView({ block: "center" });
+    setMarked(focus);
+    app.dispatch({ type: "focused", peer: peer.id });
+  }, [focus]);
   useEffect(() => {
-    // Pictures and the composer change the height later.
+    // Pictures, reactions and the composer change heights later.
     const watch = new ResizeObserver(() => {
-      if (bottom.current) box.current.scrollTop = box.current.scrollHeight;
+      if (pinned.current && box.current) box.current.scrollTop = box.current.scrollHeight;
     });
     watch.observe(box.current);
+    watch.observe(box.current.querySelector("ol"));
     return () => watch.disconnect();
   }, []);
-  useEffect(() => {
-    if (messages.length < 40 && talk.loaded) load();
-  }, [talk.loaded]);
-  const toLatest = () => {
-    bottom.current = true;
-    setEnd(Infinity);
-    setBelow(false);
-    box.current.scrollTop = box.current.scrollHeight;
-  };
-  const list = useMemo(() => rows(messages, start, last, app, peer), [messages, start, last, app.t, peer, app.state.transfers, app.minute]);
-  return html`<div class="log" ref=${box} onScroll=${scroll} tabindex="0" role="log" aria-label=${t.message(peer.name)}>
+  // A page may be too short to scroll.
+  useEffect(scroll, [messages]);
+  const toLatest = () => (talk.latest ? app.dispatch({ type: "pin", peer: peer.id, pinned: true }) : app.loadTalk(peer.id));
+  const list = useMemo(() => rows(messages, app, peer, marked), [messages, marked, app.t, peer, app.state.transfers, app.minute]);
+  return html`<div class="log" ref=${box} onScroll=${scroll} tabindex="0" role="log" aria-label=${t.logOf(peer.name)} aria-busy=${!talk.loaded}>
     ${talk.loaded && messages.length === 0 && html`<p class="hint">${t.empty}</p>`}
     <ol>${list}</ol>
-    ${below && html`<button class="latest" onClick=${toLatest} aria-label=${t.latest}>↓</button>`}
+    ${far && html`<button class="latest" onClick=${toLatest} aria-label=${t.latest} title=${t.latest}><${Icon} name="down" /></button>`}
   </div>`;
 }
 
@@ -203,21 +201,38 @@ function Banner({ app, peer }) {
   return null;
 }
 
+/** Opens below its button, and closes when something in it was chosen or the focus goes away. */
+function Menu({ label, children }) {
+  const box = useRef();
+  const close = () => { box.current.open = false; };
+  const leave = (event) => box.current.contains(event.relatedTarget) || close();
+  const key = (event) => {
+    if (event.key !== "Escape") return;
+    close();
+    box.current.querySelector("summary").focus();
+  };
+  return html`<details ref=${box} class="menu" onFocusOut=${leave} onKeyDown=${key}>
+    <summary aria-label=${label} title=${label}><${Icon} name="more" /></summary><div onClick=${close}>${children}</div></details>`;
+}
+
 function Head({ app, peer }) {
   const { t, now } = app;
+  const muted = isMuted(app.state, peer.id);
   const busy = Object.values(app.state.calls).some((call) => call.peer === peer.id);
   return html`<header class="head">
-    <button class="back" onClick=${() => app.select(null)} aria-label=${t.back}>←</button>
+    <button class="back plain" onClick=${() => app.select(null)} aria-label=${t.back}><${Icon} name="back" /></button>
     <${Circle} id=${peer.id} name=${peer.name} state=${dotOf(peer)} />
     <div class="who"><h1>${peer.name} <small>~${peer.tag}</small></h1>
       <span>${presenceWord(peer, t, now)} · <button class="link" onClick=${() => app.open({ kind: "verify", peer: peer.id })}>${peer.verified ? `✓ ${t.verified}` : t.notVerified}</button></span></div>
-    <button onClick=${() => app.act(app.api.post("calls", { peer: peer.id }))} disabled=${busy || !peer.contact}>📞 <span class="wide">${t.call}</span></button>
-    <details class="menu"><summary aria-label=${t.more}>⋮</summary><div>
+    <button onClick=${() => app.act(app.api.post("calls", { peer: peer.id }))} disabled=${busy || !peer.contact}><${Icon} name="phone" /> <span class="wide">${t.call}</span></button>
+    <${Menu} label=${t.more}>
+      <button onClick=${() => app.open({ kind: "goto", peer: peer.id })}>${t.goto}</button>
       <button onClick=${() => app.open({ kind: "verify", peer: peer.id })}>${t.verify}</button>
+      <button onClick=${() => app.mute(peer.id, !muted)}>${muted ? t.unmutePerson : t.mutePerson}</button>
       <button onClick=${() => app.open({ kind: "doctor", peer: peer.id })}>${t.doctor}</button>
       <button class="danger" onClick=${() => app.confirm(t.blockSure(peer.name), t.block, () => app.api.post(`peers/${peer.id}/block`))}>${t.block}</button>
       <button class="danger" onClick=${() => app.confirm(t.forgetSure(peer.name), t.forget, () => app.api.post(`peers/${peer.id}/forget`))}>${t.forget}</button>
-    </div></details>
+    <//>
   </header>`;
 }
 
@@ -226,12 +241,12 @@ export function Talk({ app, peer }) {
   const talk = talkOf(state, peer.id);
   useEffect(() => {
     if (!talk.loaded) app.loadTalk(peer.id);
-  }, [peer.id, state.online]);
+  }, [peer.id, state.online, talk.loaded]);
   // What is on screen of a visible page was read.
   useEffect(() => {
     const tell = () => {
       const seq = lastSeqOf(talk.messages, peer.id);
-      if (document.visibilityState !== "visible" || !document.hasFocus() || !peer.unread || !seq || peer.request) return;
+      if (document.visibilityState !== "visible" || !document.hasFocus() || !peer.unread || !seq || peer.request || !talk.latest) return;
       app.dispatch({ type: "read", peer: peer.id });
       app.quietly(app.api.post(`peers/${peer.id}/read`, { seq }));
     };
@@ -256,7 +271,6 @@ export function Talk({ app, peer }) {
   const leave = (event) => event.currentTarget.contains(event.relatedTarget) || setOver(false);
   return html`<main class=${over ? "talk over" : "talk"} data-drop=${t.dropHere} onDragOver=${drag} onDrop=${drag} onDragLeave=${leave}>
     <${Head} app=${app} peer=${peer} />
-    <${CallBar} app=${app} />
     <${Banner} app=${app} peer=${peer} />
     <${Log} key=${peer.id} app=${app} peer=${peer} talk=${talk} />
     <div class="typing" aria-live="polite">${peer.typing ? t.typing(peer.name) : ""}</div>

@@ -35,11 +35,12 @@ export function uploader(api, dispatch, failed) {
     if (busy) return;
     busy = true;
     for (let upload = waiting.shift(); upload; upload = waiting.shift()) {
-      const { key, peer, attached } = upload;
+      const { key, to, attached } = upload;
+      const [peer] = to;
       const end = ends.get(key);
       const show = (sent) => dispatch({ type: "upload", upload: { key, peer, name: attached.name, bytes: attached.file.size, sent } });
       try {
-        const query = new URLSearchParams({ to: peer, name: attached.name, client_id: attached.id });
+        const query = new URLSearchParams([...to.map((id) => ["to", id]), ["name", attached.name], ["client_id", attached.id]]);
         await api.upload(`files/upload?${query}`, attached.file, show, end.signal);
       } catch (error) {
         if (error.name !== "AbortError") {
@@ -53,12 +54,13 @@ export function uploader(api, dispatch, failed) {
     busy = false;
   };
   return {
-    send(peer, files) {
+    /** Sends files to everybody in a list; they are shown in the talk with the first. */
+    send(to, files) {
       for (const attached of files) {
         const key = (last += 1);
         ends.set(key, new AbortController());
-        waiting.push({ key, peer, attached });
-        dispatch({ type: "upload", upload: { key, peer, name: attached.name, bytes: attached.file.size, sent: 0 } });
+        waiting.push({ key, to, attached });
+        dispatch({ type: "upload", upload: { key, peer: to[0], name: attached.name, bytes: attached.file.size, sent: 0 } });
       }
       return run();
     },

@@ -1,0 +1,111 @@
+// What can be chosen: who one is, files, what others learn, sound, people, and how it looks.
+import { useEffect, useState } from "preact/hooks";
+import { Dialog } from "./dialog.js";
+import { html } from "./html.js";
+import { size } from "./format.js";
+import { languages } from "./languages.js";
+import { isMuted } from "./state.js";
+import { takeSizes } from "./transfers.js";
+
+/** A text that is saved when it was changed. */
+function Text({ label, value, save, t, ...more }) {
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
+  return html`<form class="field" onSubmit=${(event) => { event.preventDefault(); save(text.trim()); }}>
+    <label>${label}<input value=${text} onInput=${(event) => setText(event.target.value)} ...${more} /></label>
+    <button disabled=${!text.trim() || text === value}>${t.save}</button></form>`;
+}
+
+function Choice({ label, value, choose, options }) {
+  return html`<div class="field"><label>${label}<select value=${value} onChange=${(event) => choose(event.target.value)}>
+    ${options.map(([key, word, more]) => html`<option key=${key} value=${key} selected=${String(key) === String(value)} ...${more}>${word}</option>`)}</select></label></div>`;
+}
+
+function Switch({ label, hint, on, flip }) {
+  return html`<label class="switch"><input type="checkbox" checked=${on} onChange=${(event) => flip(event.target.checked)} /><span>${label}${hint && html`<small>${hint}</small>`}</span></label>`;
+}
+
+/** The microphone and the speaker of calls. */
+function Sound({ app }) {
+  const { t, api } = app;
+  const [devices, setDevices] = useState(null);
+  useEffect(() => {
+    api.get("devices").then(setDevices, app.fail);
+  }, []);
+  if (!devices) return html`<p class="hint" role="status">…</p>`;
+  const choose = (direction) => (id) => app.act(api.put("devices", { [direction]: id }).then(setDevices));
+  const options = (direction) => {
+    const found = devices.devices.filter((device) => device.direction === direction).map(({ id, name }) => [id, name]);
+    const set = devices[direction];
+    const gone = set !== "default" && !found.some(([id]) => id === set) ? [[set, t.unplugged(set)]] : [];
+    return [["default", t.asSystem], ...found, ...gone];
+  };
+  return html`<${Choice} label=${t.microphone} value=${devices.input} choose=${choose("input")} options=${options("input")} />
+    <${Choice} label=${t.speaker} value=${devices.output} choose=${choose("output")} options=${options("output")} />
+    ${devices.problem && html`<p class="hint">${t.noSound}<br /><span lang="en">${devices.problem}</span></p>`}`;
+}
+
+/** People who are not found by themselves: whom to connect with now and at every start. */
+function Addresses({ app, set }) {
+  const { t, state, api } = app;
+  const [address, setAddress] = useState("");
+  const kept = state.me.static_peers ?? [];
+  const connect = async (event) => {
+    event.preventDefault();
+    try {
+      await set({ static_peers: [...kept.filter((one) => one !== address.trim()), address.trim()] });
+      setAddress("");
+      const peer = await api.post("connect", { address });
+      app.tell(t.connected(peer.name));
+    } catch (error) {
+      app.fail(error);
+    }
+  };
+  return html`<form class="field" onSubmit=${connect}><label>${t.connect}<input value=${address} placeholder="192.168.1.20" onInput=${(event) => setAddress(event.target.value)} /></label>
+      <button disabled=${!address.trim()}>${t.connectGo}</button></form>
+    <p class="hint">${t.connectHint}</p>
+    <ul>${kept.map((one) => html`<li class="line" key=${one}><code>${one}</code>
+      <button onClick=${() => app.act(set({ static_peers: kept.filter((other) => other !== one) }))} aria-label=${`${t.drop}: ${one}`}>${t.drop}</button></li>`)}</ul>`;
+}
+
+/** People with a button each, or a word when there are none. */
+function Those({ peers, none, word, act }) {
+  return html`${peers.length === 0 && html`<p class="hint">${none}</p>`}
+    <ul>${peers.map((peer) => html`<li class="line" key=${peer.id}><span>${peer.name} <small>~${peer.tag}</small></span>
+      <button onClick=${() => act(peer)} aria-label=${`${word}: ${peer.name}`}>${word}</button></li>`)}</ul>`;
+}
+
+export function Settings({ app }) {
+  const { t, state, api } = app;
+  const { me } = state;
+  const all = Object.values(state.peers);
+  const then = (promise) => promise.then(() => app.loadMe());
+  const set = (change) => then(api.put("settings", change));
+  const statuses = ["available", "away", "busy"].map((status) => [status, status === "busy" ? t.busyQuiet : t[status]]);
+  const sizes = takeSizes(me.accept_files_bytes).map((bytes) => [bytes, bytes ? t.takeUpTo(size(bytes)) : t.takeNone]);
+  const spoken = Object.entries(languages).map(([key, language]) => [key, language.own, { lang: language.code }]);
+  return html`<${Dialog} app=${app} title=${t.settings}>
+    <h3>${t.aboutYou}</h3>
+    <${Text} label=${t.name} value=${me.name} save=${(name) => app.act(then(api.put("name", { name })))} t=${t} maxlength="64" />
+    <${Choice} label=${t.status} value=${me.status} options=${statuses} choose=${(status) => app.act(then(api.put("status", { status })))} />
+    <${Switch} label=${t.receipts} hint=${t.receiptsHint} on=${me.read_receipts} flip=${(on) => app.act(set({ read_receipts: on }))} />
+    <h3>${t.files}</h3>
+    <${Choice} label=${t.takeFiles} value=${me.accept_files_bytes} options=${sizes} choose=${(bytes) => app.act(set({ accept_files_bytes: Number(bytes) }))} />
+    <${Text} label=${t.downloads} value=${me.downloads ?? ""} save=${(downloads) => app.act(set({ downloads }))} t=${t} spellcheck="false" />
+    <h3>${t.looks}</h3>
+    <${Choice} label=${t.language} value=${t.code === "en" ? "en" : "zh"} options=${spoken} choose=${app.setLanguage} />
+    <${Choice} label=${t.theme} value=${app.theme} options=${[["auto", t.themeAuto], ["light", t.themeLight], ["dark", t.themeDark]]} choose=${app.setTheme} />
+    <h3>${t.notifications}</h3>
+    <p class="hint">${t.notificationsHint}</p>
+    <${Those} peers=${all.filter((peer) => isMuted(state, peer.id))} none=${t.noneMuted} word=${t.unmutePerson} act=${(peer) => app.mute(peer.id, false)} />
+    <h3>${t.sound}</h3>
+    <${Sound} app=${app} />
+    <h3>${t.addresses}</h3>
+    <${Addresses} app=${app} set=${set} />
+    <h3>${t.blocked}</h3>
+    <${Those} peers=${all.filter((peer) => peer.blocked)} none=${t.noneBlocked} word=${t.unblock} act=${(peer) => app.act(api.post(`peers/${peer.id}/unblock`))} />
+    <h3>Hallway ${me.version}</h3>
+    <p class="hint">${t.yourId}: <code class="id">${me.id}</code></p>
+    <div class="buttons"><button onClick=${() => app.open({ kind: "doctor" })}>${t.doctor}</button></div>
+  <//>`;
+}
