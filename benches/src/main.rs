@@ -17,6 +17,7 @@ mod handshake;
 mod history;
 mod idle;
 mod messages;
+mod page;
 mod pair;
 mod place;
 mod rivals;
@@ -78,6 +79,12 @@ const TOPICS: &[Topic] = &[
         about: "the program, its start, silent peers, hostile frames",
         needs_root: false,
         run: size::measure,
+    },
+    Topic {
+        name: "page",
+        about: "the page in a browser: first paint, a key, a message, scrolling",
+        needs_root: true,
+        run: page::measure,
     },
     Topic {
         name: "swarm",

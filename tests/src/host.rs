@@ -289,6 +289,16 @@ impl Host {
         Process::spawn(&self.namespace, command).expect("setpriv starts")
     }
 
+    /// Starts another program on this host.
+    pub(crate) fn spawn(&self, command: Command) -> Process {
+        Process::spawn(&self.namespace, command).expect("setpriv starts")
+    }
+
+    /// Where others can enter the network of this host while the test runs.
+    pub(crate) fn namespace_path(&self) -> String {
+        self.namespace.path()
+    }
+
     /// Starts a command of the program at a terminal of this size.
     #[track_caller]
     pub fn terminal(&self, args: &[&str], size: (u16, u16)) -> Terminal {

@@ -7,5 +7,7 @@ pub mod fuzzing;
 pub mod host;
 pub mod hostile;
 pub mod lab;
+pub mod page;
+pub mod past;
 pub mod sim;
 pub mod terminal;

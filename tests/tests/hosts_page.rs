@@ -1,0 +1,74 @@
+//! The page in real browsers, between hosts; what happens there is in `tests/page/cases`.
+
+use hallway_tests::host::{Host, Plan};
+use hallway_tests::lab::Lan;
+use hallway_tests::{page, page_tests, past};
+
+page_tests![
+    two_people_meet_and_talk_in_two_languages,
+    an_input_method_keeps_its_keys,
+    what_was_begun_outlasts_a_reload_and_a_restart,
+    files_are_dropped_and_pictures_pasted,
+    a_hundred_thousand_messages_scroll,
+    hostile_texts_stay_texts,
+    everybody_can_use_every_screen,
+    one_tab_is_live,
+    a_call_rings_is_answered_and_ends,
+];
+
+/// Two people who have not met.
+fn strangers(case: &str) {
+    let lan = Lan::of(2);
+    let (ann, bo) = (Host::start(&lan, 0, "Ann"), Host::start(&lan, 1, "Bo"));
+    page::run(case, &[&ann, &bo]);
+}
+
+/// Two people who write with each other.
+fn contacts(case: &str) {
+    let lan = Lan::of(2);
+    let (ann, bo) = (Host::start(&lan, 0, "Ann"), Host::start(&lan, 1, "Bo"));
+    ann.befriend(&bo);
+    page::run(case, &[&ann, &bo]);
+}
+
+fn two_people_meet_and_talk_in_two_languages() {
+    strangers("meet");
+}
+
+fn an_input_method_keeps_its_keys() {
+    contacts("compose");
+}
+
+fn what_was_begun_outlasts_a_reload_and_a_restart() {
+    contacts("restart");
+}
+
+fn files_are_dropped_and_pictures_pasted() {
+    contacts("files");
+}
+
+fn a_hundred_thousand_messages_scroll() {
+    let lan = Lan::of(2);
+    let ann = Plan::new("Ann").prepare(&lan, 0);
+    let bo = Plan::new("Bo").prepare(&lan, 1);
+    past::invent((&ann, "Ann"), (&bo, "Bo"), 100_000);
+    ann.up();
+    bo.up();
+    page::run("crowd", &[&ann, &bo]);
+}
+
+fn hostile_texts_stay_texts() {
+    contacts("hostile");
+}
+
+fn everybody_can_use_every_screen() {
+    contacts("everybody");
+}
+
+fn one_tab_is_live() {
+    contacts("tabs");
+}
+
+fn a_call_rings_is_answered_and_ends() {
+    contacts("calls");
+}
