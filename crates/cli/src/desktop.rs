@@ -1,5 +1,5 @@
 //! Messages on the desktop: a notification for each talk with something new, to which one can reply
-//! where the desktop has that. Who is busy is not disturbed.
+//! where the desktop has that. Who is busy is not disturbed, and not by whom they muted.
 
 use crate::{safe, text};
 use bus::Desktop;
@@ -109,7 +109,8 @@ async fn who(node: &Handle, id: PeerId) -> Option<PeerView> {
         return None;
     };
     let peer = peers.into_iter().find(|peer| peer.id == id)?;
-    (status.status != Status::Busy && !peer.blocked).then_some(peer)
+    let wanted = status.status != Status::Busy && !status.muted.contains(&id) && !peer.blocked;
+    wanted.then_some(peer)
 }
 
 /// A notification to be shown.

@@ -17,8 +17,7 @@ use crate::listener::{Incoming, counter};
 use crate::node::keep_reachable;
 use crate::publisher::News;
 use hallway_model::{
-    Answer, Body, Command, CounterView, EventKind, Message, PORT_DEFAULT, Refusal,
-    STATIC_PEERS_MAX, Setting,
+    Answer, Command, CounterView, EventKind, PORT_DEFAULT, Refusal, STATIC_PEERS_MAX, Setting,
 };
 use hallway_proto::Engine;
 use hallway_proto::handshake::{Purpose, Suite};
@@ -149,24 +148,6 @@ impl Driver {
             tracing::trace!(?conn, bytes = bytes.len(), "received");
         }
         self.engine.handle(input, self.clock.now());
-    }
-
-    /// Shows on the desktop what somebody has written.
-    fn notify(&mut self, message: &Message) {
-        let text = match &message.body {
-            Body::Text { text, .. } => text,
-            Body::Offer(offer) => &offer.name,
-            Body::Edit { .. }
-            | Body::Delete { .. }
-            | Body::Reaction(_)
-            | Body::Call(_)
-            | Body::Unknown { .. } => return,
-        };
-        if self.engine.may_notify(&message.author) {
-            let name = self.engine.name_of(&message.author);
-            self.desktop
-                .handle_message(message.author, name, message.seq, text);
-        }
     }
 
     fn handle_request(&mut self, request: Request) {
@@ -371,11 +352,6 @@ impl Driver {
                         let name = || self.engine.name_of(&call.peer);
                         self.desktop.handle_call(call, name);
                     }
-                    if let EventKind::ReadUpTo { author, peer, seq } = &kind
-                        && author == peer
-                    {
-                        self.desktop.handle_read(*peer, *seq);
-                    }
                     // In a flood of strangers our contacts come first.
                     if let (EventKind::Peer { peer }, Some(discovery)) = (&kind, &mut *discovery)
                         && peer.contact
@@ -384,10 +360,7 @@ impl Driver {
                     }
                     self.tell(News::Event(kind));
                 }
-                Output::Added { message, change } => {
-                    self.notify(&message);
-                    self.tell(News::Added { message, change });
-                }
+                Output::Added { message, change } => self.tell(News::Added { message, change }),
                 Output::Reply(command, answer) => self.reply(command, answer),
                 Output::Announce(name, status) => {
                     if let Some(discovery) = discovery {

@@ -2,10 +2,9 @@
 
 use super::Engine;
 use crate::Config;
-use crate::directory::Entry;
 use crate::io::CommandId;
 use crate::ledger::Then;
-use hallway_model::{PeerId, Problem, Refusal, STATIC_PEERS_MAX, Setting, Status, Write};
+use hallway_model::{PeerId, Problem, Refusal, STATIC_PEERS_MAX, Setting, Write};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -52,13 +51,6 @@ impl Engine {
     /// Addresses that were chosen to stay connected with, as people write them.
     pub fn static_peers(&self) -> &[String] {
         &self.chosen.static_peers
-    }
-
-    /// What this person writes is to be noticed: they are a contact, nobody muted them, and nobody
-    /// here is busy.
-    pub fn may_notify(&self, author: &PeerId) -> bool {
-        let contact = self.directory.get(author).is_some_and(Entry::is_contact);
-        contact && self.status != Status::Busy && !self.chosen.muted.contains(author)
     }
 
     /// Answered once it is on disk.
