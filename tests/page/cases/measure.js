@@ -9,7 +9,7 @@ const PAINTS = 15;
 const TURNS = 120;
 const ASSETS = new URL("../../../crates/web/assets/", import.meta.url);
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /** From a key until what it has changed was painted, for each of some keys. */
 async function typing(person) {
