@@ -88,7 +88,9 @@ async function fromDisk(cdp) {
 export class Person {
   static async at(host, options = {}) {
     const { scripts = [], args = [], ...rest } = options;
-    const browser = await chromium.launch({ executablePath: host.browser, args: ["--disable-gpu", ...args] });
+    // In the C locale it does not drop a file whose name is not ASCII.
+    const env = { ...process.env, LC_ALL: "C.UTF-8" };
+    const browser = await chromium.launch({ executablePath: host.browser, args: ["--disable-gpu", ...args], env });
     const context = await browser.newContext({ locale: "en-US", viewport: { width: 1280, height: 800 }, ...rest });
     context.setDefaultTimeout(PATIENCE_MS);
     const person = new Person(host, browser, context);

@@ -19,8 +19,8 @@ export default async function files(annHost, boHost) {
     data: { items: [], files: [path], dragOperationsMask: 1 },
   });
   await drag("dragEnter");
-  await drag("dragOver");
-  await page.locator(".talk.over").waitFor();
+  // Whoever drags moves on and on, and so does a browser that is told once too early.
+  while (!(await page.locator(".talk.over").isVisible())) await drag("dragOver");
   await ann.shot("drop-light-en");
   await drag("drop");
   await page.locator(".attached", { hasText: "年度报告 <b>2026.txt" }).waitFor();
