@@ -449,15 +449,12 @@ impl Media {
             return;
         };
         let plan = self.adaptation.plan(now);
-        let (timestamp, mut frames) = if captured {
+        // While it pauses the reports go on, or the peer would look for us elsewhere.
+        let (timestamp, frames) = if captured && !self.adaptation.is_paused(now) {
             self.sender.frames(&plan)
         } else {
             (0, Vec::new())
         };
-        if self.adaptation.is_paused(now) {
-            // The report goes on, or the peer would look for us elsewhere.
-            frames.clear();
-        }
         let packet = Packet::Media(MediaPacket {
             timestamp,
             sent: clock(now),
