@@ -14,6 +14,7 @@ page_tests![
     everybody_can_use_every_screen,
     one_tab_is_live,
     a_call_rings_is_answered_and_ends,
+    a_bot_gets_a_token_and_loses_it,
 ];
 
 /// Two people who have not met.
@@ -71,4 +72,8 @@ fn one_tab_is_live() {
 
 fn a_call_rings_is_answered_and_ends() {
     contacts("calls");
+}
+
+fn a_bot_gets_a_token_and_loses_it() {
+    contacts("tokens");
 }

@@ -33,7 +33,7 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 27] = assets![
+static ASSETS: [Asset; 28] = assets![
     ("index.html", HTML),
     ("style.css", CSS),
     ("icon.svg", SVG),
@@ -60,6 +60,7 @@ static ASSETS: [Asset; 27] = assets![
     ("app/icons.js", SCRIPT),
     ("app/qr.js", SCRIPT),
     ("app/settings.js", SCRIPT),
+    ("app/tokens.js", SCRIPT),
     ("app/verify.js", SCRIPT),
 ];
 

@@ -25,7 +25,7 @@ test("a running transfer says how far, how fast, how long and from where", () =>
 test("every state and failure has its words in every language", () => {
   for (const t of [en, zh]) {
     for (const state of STATES) assert.ok(t.fileState[state], `${t.code} ${state}`);
-    for (const failure of ["source", "destination", "protocol", "too_many"]) assert.ok(t.failure[failure]);
+    for (const failure of ["source", "destination", "protocol", "too_many", "changed"]) assert.ok(t.failure[failure]);
   }
   for (const key of Object.keys(en)) assert.equal(typeof zh[key], typeof en[key], key);
 });

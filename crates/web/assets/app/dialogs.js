@@ -7,13 +7,21 @@ import { Settings } from "./settings.js";
 import { alsoOf, people, peerOf } from "./state.js";
 import { Dialog } from "./dialog.js";
 import { Circle, dotOf, lineOf } from "./people.js";
+import { Tokens } from "./tokens.js";
 import { Verify } from "./verify.js";
 
-function Confirm({ app, dialog }) {
-  const { t } = app;
+/** A question, and then again what was open before it. */
+function Confirm({ app: page, dialog }) {
+  const { t } = page;
+  const app = { ...page, close: () => page.open(dialog.back) };
+  const go = async () => {
+    if (!dialog.back) app.close();
+    await app.act(dialog.go());
+    if (dialog.back) app.close();
+  };
   return html`<${Dialog} app=${app} title=${dialog.question}>
     <div class="buttons end"><button onClick=${() => app.close()}>${t.cancel}</button>
-    <button class="danger" autofocus onClick=${() => { app.close(); app.act(dialog.go()); }}>${dialog.word}</button></div>
+    <button class="danger" autofocus onClick=${go}>${dialog.word.replace("…", "")}</button></div>
   <//>`;
 }
 
@@ -128,7 +136,7 @@ function Welcome({ app }) {
   <//>`;
 }
 
-const KINDS = { settings: Settings, verify: Verify, search: Search, doctor: Doctor, confirm: Confirm, welcome: Welcome, also: Also, goto: Goto };
+const KINDS = { settings: Settings, verify: Verify, search: Search, doctor: Doctor, confirm: Confirm, welcome: Welcome, also: Also, goto: Goto, tokens: Tokens };
 
 export function Dialogs({ app }) {
   const { dialog } = app.state;

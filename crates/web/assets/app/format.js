@@ -35,6 +35,9 @@ function formatter(language, options) {
 
 export const clock = (at, language) => formatter(language, { hour: "2-digit", minute: "2-digit", hour12: false }).format(at);
 
+/** The exact time of a message. */
+export const moment = (at, language) => formatter(language, { dateStyle: "medium", timeStyle: "medium" }).format(at);
+
 export const dayKey = (at) => {
   const date = new Date(at);
   return `${date.getFullYear()}-${date.getMonth()}-${date.getDate()}`;

@@ -8,8 +8,8 @@ import { pick } from "./languages.js";
 import { People } from "./people.js";
 import { Talk } from "./talk.js";
 import { CallBar } from "./calls.js";
+import { Notices } from "./dialog.js";
 import { Dialogs } from "./dialogs.js";
-import { Icon } from "./icons.js";
 import { uploader } from "./uploads.js";
 
 /** Messages that are loaded when a talk is opened, and on each side of one that is jumped to. */
@@ -50,16 +50,17 @@ function App({ api }) {
     now: minute * 60000,
     open: (dialog) => dispatch({ type: "dialog", dialog }),
     close: () => dispatch({ type: "dialog", dialog: null }),
-    confirm: (question, word, go) => dispatch({ type: "dialog", dialog: { kind: "confirm", question, word, go } }),
+    confirm: (question, word, go, back = null) => dispatch({ type: "dialog", dialog: { kind: "confirm", question, word, go, back } }),
     select: (peer) => dispatch({ type: "select", peer }),
     tell: (text) => {
       const key = (lastKey += 1);
       dispatch({ type: "notice", key, text });
       setTimeout(() => dispatch({ type: "dismiss", key }), NOTICE_MS);
     },
-    fail: (error) => app.tell(error instanceof Unreachable ? t.down : t.failed(error.message)),
+    fail: (error) => app.tell(error instanceof Unreachable ? t.down : t.failed(t.problems[error.code] ?? error.message)),
     attach: (peer, files, name = (file) => file.name) =>
       dispatch({ type: "attach", peer, files: files.map((file) => ({ id: crypto.randomUUID(), name: name(file), file })) }),
+    copy: (text) => app.act(navigator.clipboard.writeText(text).then(() => app.tell(t.copied))),
     act: (promise) => promise.catch(app.fail),
     /** For what nobody waits for. */
     quietly: (promise) => promise.catch(() => {}),
@@ -174,7 +175,7 @@ function App({ api }) {
         : html`<main class="talk"><div class="whole"><h1>${t.choose}</h1><p>${t.chooseHint}</p></div></main>`}
     </div>
     ${state.trouble && html`<div class="offline" role="alert">${t.down}</div>`}
-    <div class="notices" aria-live="polite">${state.notices.map((notice) => html`<div key=${notice.key} role="status">${notice.text}<button onClick=${() => dispatch({ type: "dismiss", key: notice.key })} aria-label=${t.close}><${Icon} name="close" /></button></div>`)}</div>
+    ${!state.dialog && html`<${Notices} app=${app} />`}
     <${Dialogs} app=${app} />`;
 }
 

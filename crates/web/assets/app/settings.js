@@ -104,6 +104,9 @@ export function Settings({ app }) {
     <${Addresses} app=${app} set=${set} />
     <h3>${t.blocked}</h3>
     <${Those} peers=${all.filter((peer) => peer.blocked)} none=${t.noneBlocked} word=${t.unblock} act=${(peer) => app.act(api.post(`peers/${peer.id}/unblock`))} />
+    <h3>${t.bots}</h3>
+    <p class="hint">${t.tokensHint}</p>
+    <div class="buttons"><button onClick=${() => app.open({ kind: "tokens" })}>${t.tokens}</button></div>
     <h3>Hallway ${me.version}</h3>
     <p class="hint">${t.yourId}: <code class="id">${me.id}</code></p>
     <div class="buttons"><button onClick=${() => app.open({ kind: "doctor" })}>${t.doctor}</button></div>

@@ -1,7 +1,7 @@
 // A talk with one person: its head, its messages in a moving window, and the composer.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
-import { clock, day, dayKey, duration, isEmojiOnly, parts } from "./format.js";
+import { clock, day, dayKey, duration, isEmojiOnly, moment, parts } from "./format.js";
 import { isMuted, keyOf, lastSeqOf, talkOf } from "./state.js";
 import { Circle, dotOf, presenceWord } from "./people.js";
 import { Composer } from "./composer.js";
@@ -13,10 +13,15 @@ const EMOJI = ["👍", "❤️", "😂", "😮", "🙏", "🎉"];
 const MARKS = { queued: "🕓", sent: "✓", delivered: "✓✓", read: "✓✓" };
 /** This near to an edge of what is loaded more is loaded, in pixels. */
 const NEAR_EDGE = 2000;
-/** Loaded at once when an edge is near. */
-const PAGE = 100;
+/** Loaded at once when an edge is near: few enough to be drawn within a frame. */
+const PAGE = 40;
 /** This near to its end a view stays there. */
 const AT_END = 40;
+/** A longer text, or one of more lines, may be higher than a window and scrolls by itself. */
+const SHORT_MAX = 200;
+const LINES_MAX = 8;
+
+const isLong = (text) => text.length > SHORT_MAX || text.split("\n", LINES_MAX + 1).length > LINES_MAX;
 
 function Text({ text }) {
   return parts(text).map((part, i) => {
@@ -40,22 +45,29 @@ function Reactions({ message, app, peer }) {
 
 function Actions({ message, app, peer, own }) {
   const { t } = app;
+  const box = useRef();
   const [choosing, setChoosing] = useState(false);
+  useEffect(() => {
+    if (choosing) box.current.querySelector("button").focus();
+  }, [choosing]);
   const react = (emoji) => {
+    box.current.closest("li").focus();
     setChoosing(false);
     app.act(app.api.post("messages", { to: peer.id, reaction: { target: message.id, emoji, on: true } }));
   };
   const remove = () => app.confirm(t.removeSure, t.remove, () => app.api.post("messages", { to: peer.id, delete: message.id }));
   const begin = (type) => app.dispatch({ type, peer: peer.id, message });
-  return html`<span class="actions" role="group">
-    ${choosing
-      ? EMOJI.map((emoji) => html`<button key=${emoji} onClick=${() => react(emoji)}>${emoji}</button>`)
-      : html`<button onClick=${() => setChoosing(true)} aria-label=${t.react} title=${t.react}><${Icon} name="smile" /></button>
-        <button onClick=${() => begin("reply")} aria-label=${t.reply} title=${t.reply}><${Icon} name="reply" /></button>
-        ${message.text && html`<button onClick=${() => navigator.clipboard.writeText(message.text)} aria-label=${t.copy} title=${t.copy}><${Icon} name="copy" /></button>`}
-        ${own && message.kind === "text" && html`<button onClick=${() => begin("edit")} aria-label=${t.edit} title=${t.edit}><${Icon} name="edit" /></button>`}
-        ${own && html`<button onClick=${remove} aria-label=${t.remove} title=${t.remove}><${Icon} name="trash" /></button>`}`}
-  </span>`;
+  const copy = () => app.copy(message.text);
+  const choices = [
+    ["react", "smile", () => setChoosing(true)],
+    ["reply", "reply", () => begin("reply")],
+    message.text && ["copy", "copy", copy],
+    own && message.kind === "text" && ["edit", "edit", () => begin("edit")],
+    own && ["remove", "trash", remove],
+  ].filter(Boolean);
+  return html`<span ref=${box} class="actions" role="group" aria-label=${t.more}>${choosing
+    ? EMOJI.map((emoji) => html`<button key=${emoji} onClick=${() => react(emoji)}>${emoji}</button>`)
+    : choices.map(([word, icon, go]) => html`<button key=${word} onClick=${go} aria-label=${t[word]} title=${t[word]}><${Icon} name=${icon} /></button>`)}</span>`;
 }
 
 function Quote({ quote, app, peer }) {
@@ -68,7 +80,7 @@ function Quote({ quote, app, peer }) {
 function Content({ message, app }) {
   const { t } = app;
   if (message.deleted) return html`<i class="gone">${t.deleted}</i>`;
-  if (message.kind === "text") return html`<span class=${isEmojiOnly(message.text) ? "text large" : "text"} dir="auto"><${Text} text=${message.text} /></span>`;
+  if (message.kind === "text") return html`<span class=${`text${isEmojiOnly(message.text) ? " large" : ""}${isLong(message.text) ? " long" : ""}`} dir="auto"><${Text} text=${message.text} /></span>`;
   if (message.kind === "file" && message.file) return html`<${FileCard} message=${message} app=${app} />`;
   if (message.kind === "call" && message.call) {
     const { outcome, duration_ms } = message.call;
@@ -77,38 +89,48 @@ function Content({ message, app }) {
   return html`<i class="gone">${t.newer}</i>`;
 }
 
-function Message({ message, app, peer, first, marked }) {
+function Message({ message, app, peer, first, marked, near }) {
   const { t, state } = app;
   const own = message.from === state.me.id;
   const mark = message.state === "queued" ? t.queued(peer.name) : t[message.state];
-  return html`<li class=${`message ${own ? "own" : "theirs"}${first ? " first" : ""}${marked ? " marked" : ""}`} id=${`m-${message.id}`}>
+  return html`<li class=${`message ${own ? "own" : "theirs"}${first ? " first" : ""}${marked ? " marked" : ""}`} id=${`m-${message.id}`} tabindex="-1">
     ${!own && first && html`<${Circle} id=${peer.id} name=${peer.name} small />`}
     <div class="bubble">
       ${message.reply_to && html`<${Quote} quote=${message.reply_to} app=${app} peer=${peer} />`}
       <${Content} message=${message} app=${app} />
       <span class="meta">
         ${message.edited && !message.deleted && html`<span>${t.edited}</span>`}
-        <time title=${new Date(message.at).toLocaleString(t.code)}>${clock(message.at, t.code)}</time>
+        <time title=${moment(message.at, t.code)}>${clock(message.at, t.code)}</time>
         ${own && html`<span class=${`mark ${message.state}`} role="img" aria-label=${mark} title=${mark}>${MARKS[message.state]}</span>`}
       </span>
       ${own && message.state === "queued" && html`<span class="waits">${mark}</span>`}
       <${Reactions} message=${message} app=${app} peer=${peer} />
+      ${near && !message.deleted && message.kind !== "call" && html`<${Actions} message=${message} app=${app} peer=${peer} own=${own} />`}
     </div>
-    ${!message.deleted && message.kind !== "call" && html`<${Actions} message=${message} app=${app} peer=${peer} own=${own} />`}
   </li>`;
 }
 
-/** Messages, with a heading where a day begins. */
-function rows(messages, app, peer, marked) {
-  const { t, now } = app;
+/**
+ * Messages, with a heading where a day begins. `drawn` has the rows of the last time: one that is
+ * given again is not looked into.
+ */
+function rows(messages, app, peer, { marked, near }, drawn) {
+  const { t, now, state } = app;
   const out = [];
+  const next = new Map();
   for (const [i, message] of messages.entries()) {
     const before = messages[i - 1];
     const newDay = !before || dayKey(before.at) !== dayKey(message.at);
     if (newDay) out.push(html`<li class="day" key=${`d${keyOf(message)}`}><span>${day(message.at, now, t.code, t)}</span></li>`);
     const first = newDay || before.from !== message.from || message.at - before.at > 300000;
-    out.push(html`<${Message} key=${keyOf(message)} message=${message} app=${app} peer=${peer} first=${first} marked=${marked === message.id} />`);
+    const what = [message, first, marked === message.id, near === message.id, state.transfers[message.id]];
+    const known = drawn.rows.get(keyOf(message));
+    const same = known?.what.every((part, at) => part === what[at]);
+    const row = same ? known.row : html`<${Message} key=${keyOf(message)} message=${message} app=${app} peer=${peer} first=${first} marked=${marked === message.id} near=${near === message.id} />`;
+    next.set(keyOf(message), { what, row });
+    out.push(row);
   }
+  drawn.rows = next;
   return out;
 }
 
@@ -120,6 +142,8 @@ function Log({ app, peer, talk }) {
   const loading = useRef(false);
   const [far, setFar] = useState(false);
   const [marked, setMarked] = useState(null);
+  // What can be done with a message is there for the one that was pointed at last, or has the focus.
+  const [near, setNear] = useState(null);
   const pinned = useRef(talk.pinned);
   pinned.current = talk.pinned;
 
@@ -176,11 +200,26 @@ function Log({ app, peer, talk }) {
   }, []);
   // A page may be too short to scroll.
   useEffect(scroll, [messages]);
+  const point = (event) => setNear(event.target.closest("li.message")?.id.slice(2) ?? null);
+  const leave = ({ currentTarget, relatedTarget }) => relatedTarget && !currentTarget.contains(relatedTarget) && setNear(null);
+  /** The arrows go from message to message, and at the end, as Escape, to where one is written. */
+  const key = (event) => {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if ((event.key !== "Escape" && !step) || event.target.closest("dialog, .long")) return;
+    const from = event.target.closest("li.message");
+    const all = [...box.current.querySelectorAll("li.message")];
+    const end = box.current.scrollTop + box.current.clientHeight;
+    const next = from ? all[all.indexOf(from) + step] : all.findLast((row) => row.offsetTop < end);
+    event.preventDefault();
+    if (next && step) next.focus();
+    else if (step !== -1) document.querySelector("textarea").focus();
+  };
   const toLatest = () => (talk.latest ? app.dispatch({ type: "pin", peer: peer.id, pinned: true }) : app.loadTalk(peer.id));
-  const list = useMemo(() => rows(messages, app, peer, marked), [messages, marked, app.t, peer, app.state.transfers, app.minute]);
-  return html`<div class="log" ref=${box} onScroll=${scroll} tabindex="0" role="log" aria-label=${t.logOf(peer.name)} aria-busy=${!talk.loaded}>
+  const drawn = useMemo(() => ({ rows: new Map() }), [t, peer.name]);
+  const list = useMemo(() => rows(messages, app, peer, { marked, near }, drawn), [messages, marked, near, drawn, app.state.transfers, app.minute]);
+  return html`<div class="log" ref=${box} onScroll=${scroll} tabindex="0" onKeyDown=${key} role="log" aria-label=${t.logOf(peer.name)} aria-busy=${!talk.loaded}>
     ${talk.loaded && messages.length === 0 && html`<p class="hint">${t.empty}</p>`}
-    <ol>${list}</ol>
+    <ol onMouseMove=${point} onFocusIn=${point} onMouseLeave=${leave} onFocusOut=${leave}>${list}</ol>
     ${far && html`<button class="latest" onClick=${toLatest} aria-label=${t.latest} title=${t.latest}><${Icon} name="down" /></button>`}
   </div>`;
 }
@@ -211,7 +250,7 @@ function Menu({ label, children }) {
     close();
     box.current.querySelector("summary").focus();
   };
-  return html`<details ref=${box} class="menu" onFocusOut=${leave} onKeyDown=${key}>
+  return html`<details ref=${box} class="menu" onFocusOut=${leave}>
     <summary aria-label=${label} title=${label}><${Icon} name="more" /></summary><div onClick=${close}>${children}</div></details>`;
 }
 
