@@ -107,8 +107,8 @@ export class Person {
     Object.assign(this, { host, browser, context, problems: [] });
   }
 
-  /** Opens the page in a new tab, as `hallway open` does. */
-  async tab() {
+  /** Opens the page in a new tab, as `hallway open` does; `more` is what the desktop adds to the address. */
+  async tab(more = "") {
     const page = await this.context.newPage();
     page.on("pageerror", (error) => this.problems.push(`error: ${error.stack}`));
     page.on("dialog", (dialog) => {
@@ -121,7 +121,7 @@ export class Person {
     });
     if (FROM_DISK) await fromDisk(await this.context.newCDPSession(page));
     const { url } = await this.host.post("open");
-    await page.goto(url);
+    await page.goto(url + more);
     return page;
   }
 

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::failure::Result;
 use crate::text;
+use hallway_tui::Language;
 use serde_json::json;
 use std::env;
 use std::io;
@@ -53,12 +54,20 @@ pub(super) async fn in_a_browser(cx: &Context<'_>) -> Result<Option<String>> {
         let page = cx.client()?.open().await?;
         let name = browser.program.file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
-        if browser.show(&page.url).await? {
+        if browser.show(&in_our_language(page.url)).await? {
             return Ok(Some(name));
         }
         cx.out.note(&text::browser_failed(&name));
     }
     Ok(None)
+}
+
+/// Tells the page the language of this desktop, which a browser does not have to speak.
+fn in_our_language(url: String) -> String {
+    match Language::of_environment() {
+        Language::English => url,
+        Language::Chinese => url + "&lang=zh",
+    }
 }
 
 struct Browser {
@@ -101,7 +110,9 @@ impl Browser {
                 .arg(format!("--user-data-dir={}", profile.display()))
                 // By which a desktop finds the icon of the window.
                 .arg("--class=hallway")
-                .args(["--no-first-run", "--no-default-browser-check"]),
+                .args(["--no-first-run", "--no-default-browser-check"])
+                // The page keeps no passwords, so nobody is asked to make or unlock a keyring.
+                .arg("--password-store=basic"),
         };
         // Ctrl-C here is not meant for it.
         command.process_group(0);

@@ -102,6 +102,11 @@ fn it_starts_a_node_and_opens_a_window_of_its_own() {
     let told = desk.run(&["--json"], true).json();
     assert_eq!(told[0]["started"], false);
     assert_eq!(told[0]["opened"], "chromium");
+
+    // A browser may not know the language of the desktop.
+    let mut chinese = desk.command(&["open"], true);
+    ran(chinese.env("LC_ALL", "zh_CN.UTF-8").output().unwrap());
+    assert!(desk.args_of("chromium")[0].ends_with("&lang=zh"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 // The node, as the page sees it: requests, and one stream of events.
 const TOKEN = "hallway.token";
+const LANGUAGE = "hallway.desktop";
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 5000;
 
@@ -20,10 +21,13 @@ export class Unreachable extends Error {
   }
 }
 
-/** Exchanges the ticket in the address, if there is one, for the token of this tab. */
+/** Exchanges the ticket in the address, if there is one, for the token of this tab. The language of
+    the desktop comes with it: that of a browser is often only the one it was installed in. */
 export async function enter(location, history, storage) {
-  const ticket = new URLSearchParams(location.hash.slice(1)).get("ticket");
+  const given = new URLSearchParams(location.hash.slice(1));
+  const ticket = given.get("ticket");
   if (!ticket) return storage.getItem(TOKEN);
+  if (given.has("lang")) storage.setItem(LANGUAGE, given.get("lang"));
   history.replaceState(null, "", location.pathname);
   const reply = await fetch("/api/v1/ticket", {
     method: "POST",
@@ -35,6 +39,9 @@ export async function enter(location, history, storage) {
   storage.setItem(TOKEN, token);
   return token;
 }
+
+/** The languages of who sits here, the most wanted first. */
+export const wanted = (storage, browser) => [storage.getItem(LANGUAGE), ...browser].filter(Boolean);
 
 /** Splits what comes in pieces into the lines of NDJSON, each parsed. */
 export function lineSplitter(onValue) {

@@ -7,8 +7,8 @@ import { Icon } from "./icons.js";
 /** -60 dBFS is nothing, 0 is full. */
 const share = (dbfs) => Math.max(0, Math.min(1, (dbfs + 60) / 60));
 
-function Meter({ level, label }) {
-  return html`<span class="meter" role="meter" aria-label=${label} aria-valuemin="-60" aria-valuemax="0" aria-valuenow=${Math.round(level ?? -60)}><i style=${{ "--level": share(level ?? -60) }}></i></span>`;
+function Meter({ level, label, icon }) {
+  return html`<${Icon} name=${icon} /><span class="meter" role="meter" title=${label} aria-label=${label} aria-valuemin="-60" aria-valuemax="0" aria-valuenow=${Math.round(level ?? -60)}><i style=${{ "--level": share(level ?? -60) }}></i></span>`;
 }
 
 /** Time goes on between two events. */
@@ -51,10 +51,10 @@ function Call({ call, app }) {
     </div>`;
   }
   const { stats } = call;
-  const numbers = stats && `${stats.mouth_to_ear_ms ? `${Math.round(stats.mouth_to_ear_ms)} ms · ` : ""}${(stats.loss * 100).toFixed(stats.loss < 0.1 ? 1 : 0)} %`;
+  const numbers = stats && `${stats.mouth_to_ear_ms ? `${Math.round(stats.mouth_to_ear_ms)} ms · ` : ""}${t.lost(`${(stats.loss * 100).toFixed(stats.loss < 0.1 ? 1 : 0)} %`)}`;
   return html`<div class="call" role="region" aria-label=${`${t.call}: ${name}`}>
     <b>${name}</b> <span>${duration(talked)}</span>
-    <${Meter} level=${levels?.microphone_dbfs} label=${t.you} /><${Meter} level=${levels?.speaker_dbfs} label=${name} />
+    <${Meter} level=${levels?.microphone_dbfs} label=${t.you} icon="mic" /><${Meter} level=${levels?.speaker_dbfs} label=${name} icon="speaker" />
     ${stats && html`<span class=${`quality ${stats.quality}`} title=${numbers}>${t.quality[stats.quality]} · ${numbers}</span>`}
     ${call.held_by_them && html`<span>${t.heldByThem}</span>`}
     ${call.muted_by_them && html`<span>${t.mutedByThem}</span>`}

@@ -26,7 +26,9 @@ export function Composer({ app, peer, talk }) {
   useLayoutEffect(() => {
     const { style } = area.current;
     style.height = "auto";
-    style.height = `${Math.min(area.current.scrollHeight, 200)}px`;
+    const { scrollHeight, offsetHeight, clientHeight } = area.current;
+    // Without its border it would scroll.
+    style.height = `${Math.min(scrollHeight + offsetHeight - clientHeight, 200)}px`;
   }, [text]);
   useEffect(() => {
     if (matchMedia("(pointer: fine)").matches) area.current.focus();

@@ -6,7 +6,7 @@ const en = {
   today: "Today",
   yesterday: "Yesterday",
   search: "Search",
-  searchHint: "Search people and messages (Ctrl K)",
+  searchHint: "Search (Ctrl K)",
   contacts: "People",
   requests: "Requests",
   nearby: "Nearby",
@@ -103,6 +103,7 @@ const en = {
   talk: "Hold to talk",
   heldByThem: "on hold by the other side",
   mutedByThem: "their microphone is off",
+  lost: (share) => `${share} lost`,
   quality: { good: "Good", fair: "Fair", poor: "Poor", bad: "Bad" },
   callOutcome: {
     answered: (d) => `Call, ${d}`,
@@ -240,7 +241,7 @@ const zh = {
   today: "今天",
   yesterday: "昨天",
   search: "搜索",
-  searchHint: "搜索联系人和消息（Ctrl K）",
+  searchHint: "搜索（Ctrl K）",
   contacts: "联系人",
   requests: "请求",
   nearby: "附近",
@@ -337,6 +338,7 @@ const zh = {
   talk: "按住说话",
   heldByThem: "对方已保持通话",
   mutedByThem: "对方麦克风已关闭",
+  lost: (share) => `丢包 ${share}`,
   quality: { good: "良好", fair: "一般", poor: "较差", bad: "很差" },
   callOutcome: {
     answered: (d) => `语音通话 ${d}`,

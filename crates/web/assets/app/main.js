@@ -2,7 +2,7 @@
 import { render } from "preact";
 import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
-import { Api, enter, Unreachable } from "./api.js";
+import { Api, enter, Unreachable, wanted } from "./api.js";
 import { initial, people, reduce, unreadTotal } from "./state.js";
 import { pick } from "./languages.js";
 import { People } from "./people.js";
@@ -41,7 +41,7 @@ function App({ api }) {
   const [live, take] = useOnlyTab();
   const current = useRef(state);
   current.current = state;
-  const t = pick(language, navigator.languages);
+  const t = pick(language, wanted(sessionStorage, navigator.languages));
   const failed = useRef();
   const uploads = useMemo(() => uploader(api, dispatch, (error) => failed.current(error)), []);
 
