@@ -1,16 +1,18 @@
 //! All that the app knows. It reads no clock, no terminal and no socket: [`App::update`] takes what
 //! happened and says what is to be done, and [`crate::view`] draws what is.
 
+use crate::choices::Choices;
 use crate::editor::Editor;
 use crate::io::{Effect, Entry, Input, Request, Snapshot};
 use crate::picture::{PICTURES_MAX, Picture};
 use crate::safe;
-use crate::talk::{Key, Part, Place, Purpose, Talk};
+use crate::settings::{Asked, Prompt, SettingsList};
+use crate::talk::{Key, Part, Place, Purpose, Spot, Talk};
 use crate::theme::Theme;
 use crate::words::{Language, Words};
 use hallway_model::{
-    CallDirection, CallState, CallView, MessageView, PeerId, PeerView, Presence, StatusView,
-    TransferView, VerifyView, WallTime,
+    CallDirection, CallId, CallState, CallView, MessageView, PeerId, PeerView, Presence,
+    StatusView, TransferView, VerifyView, WallTime,
 };
 use jiff::tz::TimeZone;
 use std::cmp::Reverse;
@@ -32,6 +34,10 @@ pub struct Settings {
     pub size: (u16, u16),
     /// It has more than 256 colours.
     pub true_colour: bool,
+    /// What was chosen before: some of it may be overruled above.
+    pub choices: Choices,
+    /// Nobody has used this node before: ask for the name.
+    pub welcome: bool,
 }
 
 /// How the way to the node is.
@@ -51,6 +57,14 @@ pub(crate) struct CallNow {
     pub(crate) told_at: WallTime,
     pub(crate) microphone_dbfs: Option<f32>,
     pub(crate) speaker_dbfs: Option<f32>,
+}
+
+/// The key for talking is down, or was pressed at a terminal that does not tell when it is let go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talking {
+    pub(crate) call: CallId,
+    /// When it was pressed, or repeated, last.
+    pub(crate) pressed_at: WallTime,
 }
 
 /// A line that says what happened, for a while.
@@ -81,6 +95,10 @@ pub(crate) enum Overlay {
         peer: PeerId,
         number: Option<VerifyView>,
     },
+    /// Everything that can be chosen.
+    Settings(SettingsList),
+    /// One line that is asked for.
+    Prompt(Prompt),
     /// A question, and what a yes does.
     Sure { question: String, yes: Effect },
 }
@@ -110,7 +128,12 @@ pub(crate) struct FilePrompt {
 #[derive(Debug)]
 pub struct App {
     pub(crate) words: &'static Words,
+    pub(crate) language: Language,
     pub(crate) theme: Theme,
+    /// What was chosen for the next time, too.
+    pub(crate) choices: Choices,
+    /// The name is asked for as soon as it is known.
+    welcome: bool,
     pub(crate) zone: TimeZone,
     pub(crate) size: (u16, u16),
     pub(crate) now: WallTime,
@@ -127,6 +150,8 @@ pub struct App {
     /// Small pictures that were asked for; `None` until they are here, and where there is none.
     pub(crate) pictures: BTreeMap<String, Option<Picture>>,
     pub(crate) true_colour: bool,
+    /// A key that is held to be heard.
+    pub(crate) talking: Option<Talking>,
     pub(crate) selected: Option<PeerId>,
     /// What is written while nobody is chosen: commands.
     pub(crate) loose: Editor,
@@ -160,7 +185,10 @@ impl App {
     pub fn new(settings: Settings) -> Self {
         Self {
             words: settings.language.words(),
+            language: settings.language,
             theme: settings.theme,
+            choices: settings.choices,
+            welcome: settings.welcome,
             zone: settings.zone,
             size: settings.size,
             now: WallTime(0),
@@ -174,6 +202,7 @@ impl App {
             transfers: BTreeMap::new(),
             pictures: BTreeMap::new(),
             true_colour: settings.true_colour,
+            talking: None,
             selected: None,
             loose: Editor::default(),
             overlay: None,
@@ -308,6 +337,10 @@ impl App {
         if let Some(peer) = self.selected {
             self.load(peer);
         }
+        if std::mem::take(&mut self.welcome) {
+            let name = self.me.as_ref().map(|me| me.name.as_str().to_owned());
+            self.ask_for(Asked::Welcome, &name.unwrap_or_default());
+        }
     }
 
     pub(crate) fn put_peer(&mut self, peer: PeerView) {
@@ -352,24 +385,16 @@ impl App {
     }
 
     /// Shows a message of any age.
-    pub(crate) fn go_to(&mut self, message: MessageView) {
-        let Some(peer) = self.other_side(&message) else {
-            return;
-        };
+    pub(crate) fn go_to(&mut self, peer: PeerId, spot: Spot) {
         self.select(Some(peer));
         let talk = self.talks.entry(peer).or_default();
-        let key = Key::of(&message);
-        talk.chosen = Some(key.clone());
-        talk.place = Place::At {
-            message: key.clone(),
-            hidden: 0,
-        };
-        if talk.find(&key).is_some() {
-            talk.show(&key);
-        } else {
-            let part = Part::Around(Box::new(message));
-            talk.asked = Some(part.clone());
-            self.effects.push(Effect::Read(peer, part));
+        match talk.at(&spot).filter(|_| talk.reaches(&spot)) {
+            Some(key) => talk.show(key),
+            None => {
+                let part = Part::Around(spot);
+                talk.asked = Some(part.clone());
+                self.effects.push(Effect::Read(peer, part));
+            }
         }
     }
 
@@ -402,8 +427,11 @@ impl App {
                 if *part == Part::Latest && talk.new_from.is_none() {
                     talk.mark_new(&peer, unread);
                 }
-                if let Part::Around(message) = part {
-                    talk.show(&Key::of(message));
+                if let Part::Around(spot) = part {
+                    match talk.at(spot) {
+                        Some(key) => talk.show(key),
+                        None => self.complain(self.words.no_message),
+                    }
                 }
             }
             Err(why) => {
@@ -467,6 +495,7 @@ impl App {
         match (at, view.state) {
             (Some(at), CallState::Ended) => {
                 self.calls.remove(at);
+                self.talking = self.talking.filter(|talking| talking.call != view.id);
                 if let Some(detail) = view.detail {
                     self.tell(detail);
                 }

@@ -1,17 +1,18 @@
 //! What can be typed after a slash.
 
 use crate::app::{App, Overlay};
+use crate::choices::{LANGUAGES, THEMES, value_of};
 use crate::editor::Editor;
 use crate::io::{Effect, FileAct, PersonAct, Request};
-use crate::theme::Theme;
-use crate::words::Language;
+use crate::settings::Asked;
 use hallway_model::{Name, PeerId, SoundDirection, Status, TransferState, TransferView};
 use std::path::PathBuf;
 
 /// Every command, in the order of the help.
-pub(crate) const NAMES: [&str; 35] = [
+pub(crate) const NAMES: [&str; 38] = [
     "to",
     "find",
+    "goto",
     "file",
     "reply",
     "edit",
@@ -34,6 +35,8 @@ pub(crate) const NAMES: [&str; 35] = [
     "block",
     "unblock",
     "forget",
+    "notify",
+    "settings",
     "name",
     "status",
     "connect",
@@ -52,12 +55,7 @@ const STATUSES: [(&str, Status); 3] = [
     ("away", Status::Away),
     ("busy", Status::Busy),
 ];
-const THEMES: [(&str, Theme); 3] = [
-    ("dark", Theme::Dark),
-    ("light", Theme::Light),
-    ("none", Theme::Plain),
-];
-const LANGUAGES: [(&str, Language); 2] = [("en", Language::English), ("zh", Language::Chinese)];
+const SWITCH: [(&str, bool); 2] = [("on", true), ("off", false)];
 
 impl App {
     /// Runs the command of the line that is being written. What cannot be run stays there.
@@ -76,20 +74,28 @@ impl App {
             "to" => return self.go_to_person(rest),
             "find" => self.open_find(rest),
             "doctor" => self.examine(),
+            "settings" => self.open_settings(0),
+            "name" if rest.is_empty() => {
+                let name = self.me.as_ref().map(|me| me.name.as_str().to_owned());
+                self.ask_for(Asked::Name, &name.unwrap_or_default());
+            }
             "name" => return self.rename(rest),
             "status" => return self.set_status(rest),
-            "devices" => self.ask(Request::Devices),
+            "devices" => {
+                self.wait_for_lines(self.words.devices, self.words.loading);
+                self.ask(Request::Devices);
+            }
             "microphone" | "speaker" if rest.is_empty() => return self.explain(name),
             "microphone" => self.ask(Request::Choose(SoundDirection::Input, rest.to_owned())),
             "speaker" => self.ask(Request::Choose(SoundDirection::Output, rest.to_owned())),
             "connect" if rest.is_empty() => return self.explain(name),
             "connect" => self.ask(Request::Connect(rest.to_owned())),
             "theme" => match value_of(&THEMES, rest) {
-                Some(theme) => self.theme = theme,
+                Some(theme) => self.paint(theme),
                 None => return self.explain(name),
             },
             "language" => match value_of(&LANGUAGES, rest) {
-                Some(language) => self.words = language.words(),
+                Some(language) => self.speak(language),
                 None => return self.explain(name),
             },
             "help" => self.open_help(),
@@ -116,6 +122,12 @@ impl App {
     /// Commands about the person on screen and what was written with them.
     fn run_for(&mut self, peer: PeerId, name: &str, rest: &str) -> bool {
         match name {
+            "goto" if rest.is_empty() => self.ask_day(),
+            "goto" => return self.go_to_day(rest),
+            "notify" => match value_of(&SWITCH, rest) {
+                Some(on) => self.ask(Request::Quiet(peer, !on)),
+                None => return self.explain(name),
+            },
             "file" if rest.is_empty() => self.open_file(""),
             "file" => self.ask(Request::Offer(peer, PathBuf::from(rest))),
             "reply" => {
@@ -207,16 +219,21 @@ impl App {
         true
     }
 
-    fn examine(&mut self) {
-        self.overlay = Some(Overlay::Lines {
-            title: self.words.doctor.to_owned(),
-            lines: vec![(String::new(), self.words.looking.to_owned())],
-            scroll: 0,
-        });
+    pub(crate) fn examine(&mut self) {
+        self.wait_for_lines(self.words.doctor, self.words.looking);
         self.ask(Request::Doctor(self.selected));
     }
 
-    fn rename(&mut self, wanted: &str) -> bool {
+    /// Lines that the node is asked for will stand here.
+    fn wait_for_lines(&mut self, title: &str, meanwhile: &str) {
+        self.overlay = Some(Overlay::Lines {
+            title: title.to_owned(),
+            lines: vec![(String::new(), meanwhile.to_owned())],
+            scroll: 0,
+        });
+    }
+
+    pub(crate) fn rename(&mut self, wanted: &str) -> bool {
         match Name::new(wanted) {
             Ok(name) => {
                 if let Some(me) = &mut self.me {
@@ -236,11 +253,18 @@ impl App {
         let Some(status) = value_of(&STATUSES, wanted) else {
             return self.explain("status");
         };
+        self.set_status_to(status);
+        true
+    }
+
+    pub(crate) fn set_status_to(&mut self, status: Status) {
+        if !self.node_listens() {
+            return;
+        }
         if let Some(me) = &mut self.me {
             me.status = status;
         }
         self.ask(Request::Status(status));
-        true
     }
 
     /// Does something about the file that is meant.
@@ -267,8 +291,17 @@ impl App {
         self.file_act(act);
     }
 
+    /// Pauses the chosen file, goes on with it, or offers it anew, whichever can be done.
     pub(crate) fn pause_or_resume(&mut self) {
         let paused = |t: &TransferView| t.state == TransferState::PausedByUs;
+        let again = self.meant_transfer(may_offer_again);
+        let again = again.and_then(|id| self.transfers.get(&id));
+        if let Some(path) = again.and_then(|transfer| transfer.path.clone())
+            && let Some(peer) = self.selected
+        {
+            self.ask(Request::Offer(peer, path));
+            return;
+        }
         let act = match self.meant_transfer(paused) {
             Some(_) => FileAct::Resume,
             None => FileAct::Pause,
@@ -322,6 +355,7 @@ impl App {
                 .iter()
                 .map(|(word, _)| (*word).to_owned())
                 .collect(),
+            "notify" => SWITCH.iter().map(|(word, _)| (*word).to_owned()).collect(),
             "theme" => THEMES.iter().map(|(word, _)| (*word).to_owned()).collect(),
             "language" => LANGUAGES
                 .iter()
@@ -344,9 +378,16 @@ impl App {
     }
 }
 
-fn value_of<T: Copy>(values: &[(&str, T)], word: &str) -> Option<T> {
-    let found = values.iter().find(|(name, _)| *name == word);
-    found.map(|(_, value)| *value)
+/// It did not get there, and its owner, who is here, may try once more.
+pub(crate) fn may_offer_again(transfer: &TransferView) -> bool {
+    let over = matches!(
+        transfer.state,
+        TransferState::Failed
+            | TransferState::Declined
+            | TransferState::CancelledByUs
+            | TransferState::CancelledByThem
+    );
+    over && !transfer.incoming && transfer.path.is_some()
 }
 
 /// Whether something can be done about a transfer now.

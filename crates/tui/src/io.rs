@@ -1,9 +1,10 @@
 //! What goes into the app, and what it wants done.
 
+use crate::choices::Choices;
 use crate::picture::Picture;
 use crate::talk::Part;
 use crossterm::event::Event as TerminalEvent;
-use hallway_api::{SendRequest, SendView};
+use hallway_api::{SendRequest, SendView, SettingsRequest};
 use hallway_model::{
     CallView, DevicesView, Event, MessageView, Name, PeerId, PeerView, Report, SoundDirection,
     Status, StatusView, TransferView, VerifyView,
@@ -107,6 +108,8 @@ pub enum Effect {
     Picture(String),
     /// Look into a folder; [`Input::Listed`] follows.
     List(String),
+    /// Keep what was chosen for the next time.
+    Keep(Choices),
     /// Put this on the clipboard of the terminal.
     Copy(String),
     /// Make the terminal call for its person.
@@ -153,6 +156,10 @@ pub enum Request {
     Name(Name),
     /// Tell another availability.
     Status(Status),
+    /// Change what can be chosen.
+    Settings(SettingsRequest),
+    /// Notify nothing of this person, or again.
+    Quiet(PeerId, bool),
     /// Connect to an address.
     Connect(String),
     /// Show the sound devices.
@@ -204,6 +211,8 @@ pub enum CallAct {
     Mute(bool),
     /// Hold it, or go on.
     Hold(bool),
+    /// Let the microphone through while a key is down.
+    Talk(bool),
 }
 
 /// What came of a [`Request`].
@@ -225,4 +234,6 @@ pub enum Reply {
     Devices(DevicesView),
     /// What `doctor` found.
     Report(Report),
+    /// The node as it is now.
+    Status(Box<StatusView>),
 }

@@ -4,9 +4,9 @@
     reason = "most keys mean nothing here"
 )]
 
-use crate::app::{App, Overlay};
+use crate::app::{App, Overlay, Talking};
 use crate::io::{CallAct, Effect, Request};
-use crate::talk::{Key, Purpose, Sending};
+use crate::talk::{Key, Purpose, Sending, Spot};
 use crossterm::event::{
     Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
@@ -16,6 +16,11 @@ use ratatui::layout::Position;
 
 /// How often others are told that we type, in milliseconds; they take it back after some seconds.
 const TYPING_EVERY_MS: u64 = 4000;
+/// Held, it lets the microphone of a muted call through.
+const TALK_KEY: KeyCode = KeyCode::F(9);
+/// A terminal that does not tell when a key is let go repeats it in less than this many
+/// milliseconds while it is down: what comes later was pressed anew.
+const REPEAT_MS: u64 = 700;
 /// Rows that a wheel scrolls at once.
 const WHEEL_ROWS: usize = 3;
 
@@ -30,6 +35,7 @@ impl App {
                 self.focused = true;
                 self.handle_key(key);
             }
+            Event::Key(key) if key.code == TALK_KEY => self.stop_talking(),
             Event::Key(_) => {}
             Event::Mouse(mouse) => self.handle_mouse(mouse),
         }
@@ -65,11 +71,15 @@ impl App {
             KeyCode::Down if alt => self.step(true),
             KeyCode::Up if alt => self.step(false),
             KeyCode::End if alt || control => self.go_to_latest(),
+            KeyCode::Char('g') if control => self.ask_day(),
             KeyCode::F(1) => self.open_help(),
+            KeyCode::F(2) => self.open_settings(0),
             KeyCode::F(5) => self.answer_or_ring(),
             KeyCode::F(6) => self.toggle_mute(),
             KeyCode::F(7) => self.toggle_hold(),
             KeyCode::F(8) => self.hang_up(),
+            TALK_KEY if key.kind == KeyEventKind::Press => self.press_to_talk(),
+            TALK_KEY => {}
             _ => return false,
         }
         true
@@ -218,6 +228,7 @@ impl App {
             KeyCode::Char('y') => self.copy_chosen(),
             KeyCode::Char('x') => self.drop_file(),
             KeyCode::Char('p') => self.pause_or_resume(),
+            KeyCode::Char('q') => self.go_to_quoted(),
             // These say by themselves why they cannot be done.
             KeyCode::Enter | KeyCode::Char('r') => {
                 self.begin_reply();
@@ -321,9 +332,26 @@ impl App {
         true
     }
 
-    fn copy_chosen(&mut self) {
+    /// Shows the message that the chosen one answers.
+    fn go_to_quoted(&mut self) {
         let chosen = self.talk().and_then(|talk| talk.chosen());
-        if let Some(text) = chosen.and_then(|message| message.text.clone()) {
+        let quote = chosen.and_then(|message| message.reply_to.as_ref());
+        let known = quote.filter(|quote| quote.from.is_some());
+        match (known.map(|quote| quote.id.clone()), self.selected) {
+            (Some(id), Some(peer)) => self.go_to(peer, Spot::Message(id)),
+            _ => self.complain(self.words.no_message),
+        }
+    }
+
+    /// Copies the text of the chosen message, or where its file is.
+    fn copy_chosen(&mut self) {
+        let Some(message) = self.talk().and_then(|talk| talk.chosen()) else {
+            return;
+        };
+        let transfer = self.transfers.get(&message.id);
+        let path = transfer.and_then(|transfer| transfer.path.as_ref());
+        let path = path.map(|path| path.to_string_lossy().into_owned());
+        if let Some(text) = message.text.clone().or(path) {
             self.effects.push(Effect::Copy(text));
             self.tell(self.words.copied);
         }
@@ -418,6 +446,37 @@ impl App {
         self.call_act(|call| CallAct::Hold(!call.held));
     }
 
+    /// Begins to be heard. Where no key is ever let go, the next press ends it.
+    fn press_to_talk(&mut self) {
+        let now = self.now;
+        match &mut self.talking {
+            Some(talking) if now.0.saturating_sub(talking.pressed_at.0) < REPEAT_MS => {
+                talking.pressed_at = now;
+            }
+            Some(_) => self.stop_talking(),
+            None => {
+                let active = |call: &&hallway_model::CallView| call.state == CallState::Active;
+                let calls = self.calls.iter().map(|call| &call.view);
+                let Some(call) = calls.filter(active).min_by_key(|call| call.held) else {
+                    self.complain(self.words.no_call);
+                    return;
+                };
+                let call = call.id;
+                self.talking = Some(Talking {
+                    call,
+                    pressed_at: now,
+                });
+                self.ask(Request::Call(call.to_string(), CallAct::Talk(true)));
+            }
+        }
+    }
+
+    fn stop_talking(&mut self) {
+        if let Some(Talking { call, .. }) = self.talking.take() {
+            self.ask(Request::Call(call.to_string(), CallAct::Talk(false)));
+        }
+    }
+
     fn call_act(&mut self, act: impl Fn(&hallway_model::CallView) -> CallAct) {
         let active = self.calls.iter().map(|call| &call.view);
         let mut active = active.filter(|call| call.state == CallState::Active);
@@ -439,8 +498,17 @@ impl App {
         }
     }
 
+    /// Over what lies over the conversation, a wheel is as good as keys.
+    fn turn_wheel(&mut self, key: KeyCode) {
+        for _ in 0..WHEEL_ROWS {
+            self.handle_overlay_key(KeyEvent::new(key, KeyModifiers::NONE));
+        }
+    }
+
     fn handle_mouse(&mut self, mouse: MouseEvent) {
         match mouse.kind {
+            MouseEventKind::ScrollUp if self.overlay.is_some() => self.turn_wheel(KeyCode::Up),
+            MouseEventKind::ScrollDown if self.overlay.is_some() => self.turn_wheel(KeyCode::Down),
             MouseEventKind::ScrollUp => self.scroll(true, WHEEL_ROWS),
             MouseEventKind::ScrollDown => self.scroll(false, WHEEL_ROWS),
             MouseEventKind::Down(MouseButton::Left) if self.overlay.is_none() => {

@@ -5,6 +5,7 @@ use crate::io::Effect;
 use crate::rows;
 use crate::talk::{Key, Part, Place, Purpose, Talk};
 use crate::theme::Role;
+use crate::view::call_lines;
 use crate::wrap::wrap;
 use hallway_model::Presence;
 use ratatui::layout::Rect;
@@ -16,8 +17,8 @@ const BOTH_FROM: u16 = 60;
 const LIST_CELLS: (u16, u16) = (20, 32);
 /// Rows of the text being written, at most; beyond, it scrolls.
 const INPUT_ROWS_MAX: u16 = 6;
-/// Calls that have a row of their own; there are never many at once.
-const CALL_ROWS_MAX: u16 = 3;
+/// Rows of all calls; there are never many at once.
+const CALL_ROWS_MAX: u16 = 4;
 
 /// See the module. What has no room has no rows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,7 +74,8 @@ impl App {
                 - 1,
         );
         let about = take(u16::from(*self.purpose() != Purpose::Say));
-        let calls = u16::try_from(self.calls.len()).unwrap_or(u16::MAX);
+        let calls = call_lines(self, rest.width).len();
+        let calls = u16::try_from(calls).unwrap_or(u16::MAX);
         let calls = take(calls.min(CALL_ROWS_MAX));
         let head = take(u16::from(self.selected.is_some()));
         let banner = take(self.banner_rows(rest.width));

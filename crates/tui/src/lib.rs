@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail by panicking"))]
 
 mod app;
+mod choices;
 mod commands;
 mod editor;
 pub mod format;
@@ -20,6 +21,7 @@ mod rows;
 mod run;
 pub mod safe;
 mod screen;
+mod settings;
 mod talk;
 mod theme;
 mod told;
@@ -33,10 +35,11 @@ mod sample;
 mod tests;
 
 pub use app::{App, Settings};
+pub use choices::Choices;
 pub use io::{CallAct, Effect, Entry, FileAct, Input, PersonAct, Reply, Request, Snapshot};
 pub use picture::Picture;
 pub use run::{Options, TuiError, run};
-pub use talk::Part;
+pub use talk::{Part, Spot};
 pub use theme::Theme;
 pub use view::view;
 pub use words::{Language, call_record};

@@ -2,12 +2,12 @@
 
 use crate::io::{CallAct, Effect, Entry, FileAct, Input, PersonAct, Reply, Request, Snapshot};
 use crate::picture::Picture;
-use crate::talk::{PAGE_MESSAGES, Part};
+use crate::talk::{PAGE_MESSAGES, Part, Spot};
 use hallway_api::{
     Client, ClientError, ConnectRequest, DevicesRequest, LogQuery, OfferRequest, SendRequest,
-    TakeRequest,
+    SettingsRequest, TakeRequest,
 };
-use hallway_model::{EventKind, MessageView, PeerId, SoundDirection};
+use hallway_model::{EventKind, MessageView, PeerId, SoundDirection, WallTime};
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,12 @@ impl Node {
                 });
             }
             // These are for the terminal.
-            Effect::Copy(_) | Effect::Bell | Effect::Redraw | Effect::Suspend | Effect::Quit => {}
+            Effect::Keep(_)
+            | Effect::Copy(_)
+            | Effect::Bell
+            | Effect::Redraw
+            | Effect::Suspend
+            | Effect::Quit => {}
         }
     }
 }
@@ -210,14 +215,25 @@ async fn read(client: &Client, peer: &PeerId, part: &Part) -> Result<Vec<Message
         after: id.parse().ok(),
         ..of(peer)
     };
+    let from = |time| LogQuery {
+        from: Some(time),
+        ..of(peer)
+    };
     match part {
         Part::Latest => client.log(&of(peer)).await,
         Part::Before(id) => client.log(&before(id)).await,
         Part::After(id) => client.log(&after(id)).await,
-        Part::Around(message) => {
-            let mut messages = client.log(&before(&message.id)).await?;
-            messages.push(MessageView::clone(message));
-            messages.extend(client.log(&after(&message.id)).await?);
+        Part::Around(spot) => {
+            let mut messages = match spot {
+                Spot::Message(id) => client.log(&before(id)).await?,
+                Spot::Time(_) => Vec::new(),
+            };
+            let on = match (messages.last(), spot) {
+                (Some(last), _) => after(&last.id),
+                (None, Spot::Time(time)) => from(*time),
+                (None, Spot::Message(_)) => from(WallTime(0)),
+            };
+            messages.extend(client.log(&on).await?);
             Ok(messages)
         }
     }
@@ -334,6 +350,7 @@ async fn ask(client: &Client, request: &Request) -> Result<Reply> {
                 CallAct::HangUp => client.hang_up(id).await?,
                 CallAct::Mute(on) => client.mute(id, *on).await?,
                 CallAct::Hold(on) => client.hold(id, *on).await?,
+                CallAct::Talk(on) => client.push_to_talk(id, *on).await?,
             }))
         }
         Request::Name(name) => {
@@ -343,6 +360,19 @@ async fn ask(client: &Client, request: &Request) -> Result<Reply> {
         Request::Status(status) => {
             client.set_status(*status).await?;
             Reply::Done
+        }
+        Request::Settings(change) => {
+            let downloads = change.downloads.as_deref().map(absolute);
+            let change = SettingsRequest {
+                downloads,
+                ..change.clone()
+            };
+            client.set_settings(&change).await?;
+            Reply::Status(Box::new(client.status().await?))
+        }
+        Request::Quiet(peer, on) => {
+            client.mute_peer(&peer.to_string(), *on).await?;
+            Reply::Status(Box::new(client.status().await?))
         }
         Request::Connect(address) => {
             let address = address.clone();

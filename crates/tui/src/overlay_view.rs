@@ -6,6 +6,7 @@ use crate::format::bytes;
 use crate::overlays::EMOJI;
 use crate::rows;
 use crate::safe;
+use crate::settings::{Asked, Prompt, Setting, SettingsList};
 use crate::theme::Role;
 use crate::view::{put, put_bar};
 use crate::wrap::{cells, cut, fit, wrap};
@@ -31,6 +32,8 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
         Some(Overlay::Find(find)) => draw_find(app, frame, find),
         Some(Overlay::File(prompt)) => draw_file(app, frame, prompt),
         Some(Overlay::React { editor, .. }) => draw_react(app, frame, editor),
+        Some(Overlay::Settings(list)) => draw_settings(app, frame, list),
+        Some(Overlay::Prompt(prompt)) => draw_asked(app, frame, prompt),
         Some(Overlay::Safety { peer, number }) => draw_safety(app, frame, peer, number.as_ref()),
         Some(Overlay::Sure { question, .. }) => draw_sure(app, frame, question),
     }
@@ -87,10 +90,88 @@ fn draw_lines(
             ]));
         }
     }
-    let body = open(app, frame, title, shown.len().max(lines.len()));
+    let rows = shown.len().max(lines.len());
+    let hides = scroll > 0 || rows >= usize::from(app.areas().status.y);
+    let title = match hides {
+        true => format!("{title}  {}", app.words.scroll_keys),
+        false => title.to_owned(),
+    };
+    let body = open(app, frame, &title, rows);
     for (row, line) in shown.iter().enumerate() {
         put(frame, body, row, line);
     }
+}
+
+fn draw_settings(app: &App, frame: &mut Frame<'_>, list: &SettingsList) {
+    let width = usize::from(frame.area().width.min(CELLS_MAX));
+    let all = app.settings();
+    let said: Vec<_> = all
+        .iter()
+        .map(|setting| app.setting_words(setting))
+        .collect();
+    let left = said
+        .iter()
+        .map(|(label, _)| cells(label))
+        .max()
+        .unwrap_or(0);
+    let left = left.min(width / 2);
+    let mut before = "";
+    let mut rows = Vec::new();
+    for ((label, value), at) in said.iter().zip(0..) {
+        // A label stands once above others of its kind.
+        let what = if *label == before { "" } else { label };
+        before = label;
+        let hint = match all.get(at).filter(|_| at == list.at) {
+            Some(Setting::Address(_)) => format!(" ({})", app.words.drops),
+            Some(Setting::Blocked(_)) => format!(" ({})", app.words.unblocks),
+            _ => String::new(),
+        };
+        let value = fit(&format!("{value}{hint}"), width.saturating_sub(left + 3));
+        let (label_style, style) = match at == list.at {
+            true => (app.theme.of(Role::Chosen), app.theme.of(Role::Chosen)),
+            false => (app.theme.of(Role::Strong), app.theme.of(Role::Text)),
+        };
+        rows.push(Line::from(vec![
+            Span::styled(format!(" {}", fit(what, left)), label_style),
+            Span::styled(format!("  {value}"), style),
+        ]));
+    }
+    let title = format!("{}  {}", app.words.settings, app.words.settings_keys);
+    let body = open(app, frame, &title, rows.len());
+    let height = usize::from(body.height);
+    let first = (list.at + 1).saturating_sub(height);
+    for (row, line) in rows.iter().skip(first).take(height).enumerate() {
+        put(frame, body, row, line);
+    }
+}
+
+/// One line that is asked for, below what it is for.
+fn draw_asked(app: &App, frame: &mut Frame<'_>, prompt: &Prompt) {
+    let words = app.words;
+    let (title, about) = match prompt.asked {
+        Asked::Welcome => (words.welcome, words.welcome_hint),
+        Asked::Name => (words.set_name, words.name_hint),
+        Asked::Folder => (words.set_folder, words.folder_hint),
+        Asked::Address => (words.new_address, words.address_hint),
+        Asked::Day => (words.day, words.day_hint),
+    };
+    let width = usize::from(frame.area().width.min(CELLS_MAX)).saturating_sub(2);
+    let about_rows = wrap(about, width);
+    let room = usize::from(app.areas().status.y).saturating_sub(3);
+    let keys = Span::styled(format!(" {}", words.prompt_keys), app.theme.of(Role::Faint));
+    let shown = about_rows.len().min(room);
+    let body = open(app, frame, title, shown + 2);
+    for (row, range) in about_rows.into_iter().take(shown).enumerate() {
+        put(frame, body, row, &Line::from(format!(" {}", &about[range])));
+    }
+    let below = u16::try_from(shown).unwrap_or(u16::MAX).min(body.height);
+    let line = Rect {
+        y: body.y + below,
+        height: body.height - below,
+        ..body
+    };
+    draw_prompt(app, frame, line, &prompt.editor, "");
+    put(frame, line, 1, &Line::from(keys));
 }
 
 /// The line that is typed into, with the terminal's cursor.

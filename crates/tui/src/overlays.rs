@@ -9,7 +9,8 @@ use crate::commands::{self, completion};
 use crate::editor::Editor;
 use crate::io::{Effect, Entry, Request};
 use crate::keys::{self, edit};
-use crate::talk::Key;
+use crate::settings::Prompt;
+use crate::talk::{Key, Spot};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use hallway_api::{ReactionRequest, SendRequest};
 use hallway_model::{MessageView, PeerId};
@@ -26,19 +27,27 @@ impl App {
         match &mut self.overlay {
             Some(Overlay::Find(Find { editor, .. }))
             | Some(Overlay::File(FilePrompt { editor, .. }))
+            | Some(Overlay::Prompt(Prompt { editor, .. }))
             | Some(Overlay::React { editor, .. }) => Some(editor),
-            Some(Overlay::Lines { .. } | Overlay::Safety { .. } | Overlay::Sure { .. }) | None => {
-                None
-            }
+            Some(
+                Overlay::Lines { .. }
+                | Overlay::Settings(_)
+                | Overlay::Safety { .. }
+                | Overlay::Sure { .. },
+            )
+            | None => None,
         }
     }
 
     pub(crate) fn handle_overlay_key(&mut self, key: KeyEvent) {
         if key.code == KeyCode::Esc {
-            self.overlay = None;
+            self.leave_overlay();
             return;
         }
         match &self.overlay {
+            Some(Overlay::Settings(_)) => self.handle_settings_key(key),
+            Some(Overlay::Prompt(_)) if key.code == KeyCode::Enter => self.answer_prompt(),
+            Some(Overlay::Prompt(_)) => self.type_into_overlay(key),
             Some(Overlay::Lines { .. }) => self.handle_lines_key(key),
             Some(Overlay::Sure { .. } | Overlay::Safety { .. }) => self.handle_question_key(key),
             Some(Overlay::Find(_)) => self.handle_find_key(key),
@@ -74,6 +83,8 @@ impl App {
             Some(
                 Overlay::Lines { .. }
                 | Overlay::React { .. }
+                | Overlay::Settings(_)
+                | Overlay::Prompt(_)
                 | Overlay::Safety { .. }
                 | Overlay::Sure { .. },
             )
@@ -212,7 +223,12 @@ impl App {
                 }
                 self.overlay = None;
                 match message {
-                    Some(message) => self.go_to(message),
+                    Some(message) => {
+                        let peer = self.other_side(&message);
+                        if let Some(peer) = peer {
+                            self.go_to(peer, Spot::Message(message.id));
+                        }
+                    }
                     None => self.select(person),
                 }
             }

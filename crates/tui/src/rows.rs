@@ -88,6 +88,15 @@ pub(crate) fn local(app: &App, at: WallTime) -> Zoned {
     timestamp.to_zoned(app.zone.clone())
 }
 
+/// A time of today, or the day.
+pub(crate) fn when(app: &App, at: WallTime) -> String {
+    let at = local(app, at);
+    match at.date() == local(app, app.now).date() {
+        true => at.strftime("%H:%M").to_string(),
+        false => at.strftime("%Y-%m-%d").to_string(),
+    }
+}
+
 fn day_words(app: &App, day: Date) -> String {
     let today = local(app, app.now).date();
     if day == today {
@@ -246,16 +255,18 @@ impl Body<'_> {
         let words = self.app.words;
         let folder = if file.folder { "/" } else { "" };
         let name = format!("{}{folder}", safe::one_line(&file.name));
-        let mut about = (words.file)(file);
-        if file.left_out > 0 {
-            about.push_str(&format!(", {}", (words.left_out)(file.left_out)));
-        }
+        let about = (words.file)(file);
         let room = self.width.saturating_sub(cells(&about) + 4);
         let name = cut(&name, room.max(4));
         self.rows.push(vec![
             Span::styled(format!("◆ {name}"), self.app.theme.of(Role::Strong)),
             Span::styled(format!("  {about}"), self.app.theme.of(Role::Faint)),
         ]);
+        if file.left_out > 0 {
+            let names = file.left_out_names.iter();
+            let names: Vec<String> = names.map(|name| safe::one_line(name)).collect();
+            self.wrapped(&(words.left_out)(file.left_out, &names), Role::Faint);
+        }
         let picture = self.app.pictures.get(&message.id).and_then(Option::as_ref);
         let fits = |picture: &&Picture| picture.width() <= self.width;
         if let Some(picture) = picture.filter(fits)
@@ -280,15 +291,24 @@ impl Body<'_> {
             let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR_CELLS - full));
             said.push_str(&format!("{bar} {done} % "));
         }
-        said.push_str((words.transfer)(state, transfer.incoming));
+        match transfer.failure.filter(|_| state == TransferState::Failed) {
+            Some(failure) => said.push_str((words.failure)(failure)),
+            None => said.push_str((words.transfer)(state, transfer.incoming)),
+        }
         if let Some(rate) = transfer.rate {
             said.push_str(&format!(", {}/s", bytes(rate)));
         }
         if let Some(left) = transfer.left_ms {
             said.push_str(&format!(", {}", (words.left)(&talked(left))));
         }
-        if let Some(failure) = transfer.failure {
-            said.push_str(&format!(": {failure}"));
+        if state == TransferState::Running {
+            if let Some(at) = transfer.resumed_at {
+                let at = percent(at, transfer.file.bytes);
+                said.push_str(&format!(", {}", (words.resumed_at)(at)));
+            }
+            if transfer.changed > 0 {
+                said.push_str(&format!(", {}", words.changed));
+            }
         }
         if let (TransferState::Done, true, Some(path)) = (state, transfer.incoming, &transfer.path)
         {
@@ -310,11 +330,14 @@ impl Body<'_> {
             | TransferState::CancelledByUs
             | TransferState::CancelledByThem => Role::Text,
         };
+        self.wrapped(&said, role);
+    }
+
+    fn wrapped(&mut self, text: &str, role: Role) {
         let style = self.app.theme.of(role);
-        for range in wrap(&said, self.width) {
-            self.rows
-                .push(vec![Span::styled(said[range].to_owned(), style)]);
-        }
+        let rows = wrap(text, self.width).into_iter();
+        self.rows
+            .extend(rows.map(|range| vec![Span::styled(text[range].to_owned(), style)]));
     }
 
     /// What is said about a message: behind its last row where there is room, else below it.

@@ -1,6 +1,7 @@
 //! The app at a terminal: what happens goes in, what comes out is done, and the screen follows.
 
 use crate::app::{App, Settings};
+use crate::choices::Choices;
 use crate::io::{Effect, Input};
 use crate::node::Node;
 use crate::screen::Screen;
@@ -14,6 +15,7 @@ use hallway_model::WallTime;
 use jiff::tz::TimeZone;
 use std::env;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -22,6 +24,8 @@ use tokio::sync::mpsc;
 const WAITING_INPUTS: usize = 1024;
 /// Inputs taken before the screen follows: a flood must not hold it up.
 const INPUTS_AT_ONCE: usize = 256;
+/// Terminals of these kinds print lines, and nothing else.
+const DUMB: [&str; 3] = ["", "dumb", "unknown"];
 /// While something on screen changes by itself.
 const TICK: Duration = Duration::from_secs(1);
 /// Else only the time of day does.
@@ -32,10 +36,14 @@ const SLOW_TICK: Duration = Duration::from_secs(10);
 pub struct Options {
     /// Take the mouse: wheel and clicks. Then selecting text needs Shift.
     pub mouse: bool,
-    /// Its colours.
-    pub theme: Theme,
-    /// Its language.
-    pub language: Language,
+    /// Its colours; else those that were chosen before, or fit the terminal.
+    pub theme: Option<Theme>,
+    /// Its language; else that which was chosen before, or that of the environment.
+    pub language: Option<Language>,
+    /// Where what is chosen is kept.
+    pub choices: PathBuf,
+    /// Nobody has used this node before: the app asks for the name.
+    pub welcome: bool,
 }
 
 /// Why the app could not run, or go on.
@@ -44,6 +52,12 @@ pub enum TuiError {
     /// It was started where nobody can see it.
     #[error("the terminal app needs a terminal; `hallway log` and `hallway send` do not")]
     NoTerminal,
+    /// It cannot move a cursor.
+    #[error(
+        "the terminal app cannot draw on this terminal (TERM is {0:?}); if it can do more, say so, \
+         as with TERM=xterm-256color; `hallway log` and `hallway send` work here"
+    )]
+    Dumb(String),
     /// The terminal does not do what it should, or is gone.
     #[error("the terminal cannot be used: {0}")]
     Terminal(#[from] io::Error),
@@ -54,15 +68,24 @@ pub async fn run(client: Client, options: Options) -> Result<(), TuiError> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(TuiError::NoTerminal);
     }
-    let mut endings = Endings::new()?;
+    let kind = env::var("TERM").unwrap_or_default();
+    if DUMB.contains(&kind.as_str()) {
+        return Err(TuiError::Dumb(kind));
+    }
+    let choices = Choices::read(&options.choices);
+    let theme = options.theme.or(choices.theme);
+    let language = options.language.or(choices.language);
+    let mut signals = Signals::new()?;
     let mut screen = Screen::open(options.mouse)?;
     let size = screen.terminal.size()?;
     let mut app = App::new(Settings {
-        language: options.language,
-        theme: options.theme,
+        language: language.unwrap_or_else(Language::of_environment),
+        theme: theme.unwrap_or_else(Theme::of_environment),
         zone: TimeZone::system(),
         size: (size.width, size.height),
         true_colour: has_true_colour(),
+        choices,
+        welcome: options.welcome,
     });
     let (sender, mut inputs) = mpsc::channel(WAITING_INPUTS);
     let mut node = Node::new(client, sender)?;
@@ -75,7 +98,17 @@ pub async fn run(client: Client, options: Options) -> Result<(), TuiError> {
             key = keys.recv() => Some(Input::Terminal(key.ok_or(closed())??)),
             input = inputs.recv() => input,
             () = tokio::time::sleep(pause) => Some(Input::Tick),
-            () = endings.any() => return Ok(()),
+            told = signals.any() => match told {
+                Told::End => return Ok(()),
+                Told::Stop => {
+                    screen.suspend()?;
+                    None
+                }
+                Told::Continue => {
+                    screen.take_again()?;
+                    None
+                }
+            },
         };
         for left in (0..INPUTS_AT_ONCE).rev() {
             let Some(input) = next.take() else { break };
@@ -84,6 +117,8 @@ pub async fn run(client: Client, options: Options) -> Result<(), TuiError> {
                     Effect::Quit => return Ok(()),
                     Effect::Redraw => screen.terminal.clear()?,
                     Effect::Suspend => screen.suspend()?,
+                    // What cannot be kept holds until the end.
+                    Effect::Keep(choices) => drop(choices.write(&options.choices)),
                     Effect::Bell => screen.bell()?,
                     Effect::Copy(text) => screen.copy(&text)?,
                     other @ (Effect::Ask(_)
@@ -142,19 +177,46 @@ fn now() -> WallTime {
     WallTime(u64::try_from(milliseconds).unwrap_or(u64::MAX))
 }
 
-/// What asks programs to end: somebody, or a terminal that was closed.
-struct Endings(Signal, Signal);
+/// What signals tell a program.
+enum Told {
+    /// To end: somebody, or a terminal that was closed.
+    End,
+    /// To stop until it shall continue.
+    Stop,
+    /// It continues, perhaps after a stop that nothing could be done about.
+    Continue,
+}
 
-impl Endings {
+struct Signals {
+    ends: [Signal; 4],
+    stop: Signal,
+    proceed: Signal,
+}
+
+impl Signals {
     fn new() -> io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        Ok(Self(terminate, signal(SignalKind::hangup())?))
+        let of = |number: rustix::process::Signal| signal(SignalKind::from_raw(number.as_raw()));
+        Ok(Self {
+            ends: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::quit())?,
+            ],
+            stop: of(rustix::process::Signal::TSTP)?,
+            proceed: of(rustix::process::Signal::CONT)?,
+        })
     }
 
-    async fn any(&mut self) {
+    async fn any(&mut self) -> Told {
+        let [terminate, hang_up, interrupt, quit] = &mut self.ends;
         tokio::select! {
-            _ = self.0.recv() => {}
-            _ = self.1.recv() => {}
+            _ = terminate.recv() => Told::End,
+            _ = hang_up.recv() => Told::End,
+            _ = interrupt.recv() => Told::End,
+            _ = quit.recv() => Told::End,
+            _ = self.stop.recv() => Told::Stop,
+            _ = self.proceed.recv() => Told::Continue,
         }
     }
 }

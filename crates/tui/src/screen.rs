@@ -4,7 +4,8 @@ use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::Show;
 use crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
-    EnableFocusChange, EnableMouseCapture,
+    EnableFocusChange, EnableMouseCapture, KeyboardEnhancementFlags, PopKeyboardEnhancementFlags,
+    PushKeyboardEnhancementFlags,
 };
 use crossterm::execute;
 use crossterm::style::Print;
@@ -13,7 +14,7 @@ use crossterm::terminal::{
 };
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
 use std::io::{self, Stdout, stdout};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,10 +53,22 @@ impl Screen {
         execute!(stdout(), Print('\x07'))
     }
 
-    /// Goes to the background until the shell brings us back.
+    /// Goes to the background until the shell brings us back. Where there is no shell, nobody
+    /// could.
     pub(crate) fn suspend(&mut self) -> io::Result<()> {
+        if getsid(None)? == getpgrp() {
+            return Ok(());
+        }
         give_back();
-        kill_process(getpid(), Signal::TSTP)?;
+        // All that the shell started with us stops with us.
+        kill_current_process_group(Signal::STOP)?;
+        self.take_again()
+    }
+
+    /// The terminal may have been anybody's meanwhile.
+    pub(crate) fn take_again(&mut self) -> io::Result<()> {
+        // Only what was given back is taken anew.
+        give_back();
         take(self.mouse)?;
         self.terminal.clear()
     }
@@ -74,7 +87,9 @@ fn take(mouse: bool) -> io::Result<()> {
         stdout(),
         EnterAlternateScreen,
         EnableBracketedPaste,
-        EnableFocusChange
+        EnableFocusChange,
+        // Some terminals then tell when a key is let go, and the others nothing.
+        PushKeyboardEnhancementFlags(KeyboardEnhancementFlags::REPORT_EVENT_TYPES)
     )?;
     if mouse {
         execute!(stdout(), EnableMouseCapture)?;
@@ -89,6 +104,7 @@ fn give_back() {
     // Nobody is left to tell when the terminal is gone.
     let _ = execute!(
         stdout(),
+        PopKeyboardEnhancementFlags,
         DisableMouseCapture,
         DisableFocusChange,
         DisableBracketedPaste,

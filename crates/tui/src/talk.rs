@@ -2,7 +2,7 @@
 //! draft, and where the reader is.
 
 use crate::editor::Editor;
-use hallway_model::{Delivery, MessageView, PeerId};
+use hallway_model::{Delivery, MessageView, PeerId, WallTime};
 use std::collections::VecDeque;
 
 /// Messages asked for at once: some screens full.
@@ -53,6 +53,15 @@ pub(crate) enum Place {
     At { message: Key, hidden: usize },
 }
 
+/// A place in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// The message with this id.
+    Message(String),
+    /// The first message of this time or later.
+    Time(WallTime),
+}
+
 /// Which messages are asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
@@ -62,8 +71,8 @@ pub enum Part {
     Before(String),
     /// Those after it.
     After(String),
-    /// Those around this one.
-    Around(Box<MessageView>),
+    /// Those around this place.
+    Around(Spot),
 }
 
 /// A text on its way to the node.
@@ -109,6 +118,24 @@ impl Talk {
         self.position(key).and_then(|at| self.messages.get(at))
     }
 
+    /// The message at a place, as far as the window has it.
+    pub(crate) fn at(&self, spot: &Spot) -> Option<Key> {
+        let found = self.messages.iter().find(|message| match spot {
+            Spot::Message(id) => message.id == *id,
+            Spot::Time(time) => message.at >= *time,
+        });
+        found.map(Key::of)
+    }
+
+    /// What is at that place in the window is also what is there in the whole conversation.
+    pub(crate) fn reaches(&self, spot: &Spot) -> bool {
+        match (spot, self.messages.front()) {
+            (Spot::Message(_), _) => true,
+            (Spot::Time(time), Some(first)) => self.has_oldest || first.at < *time,
+            (Spot::Time(_), None) => false,
+        }
+    }
+
     pub(crate) fn chosen(&self) -> Option<&MessageView> {
         self.chosen.as_ref().and_then(|key| self.find(key))
     }
@@ -129,14 +156,17 @@ impl Talk {
         self.asked.is_none() && !self.stuck
     }
 
-    /// Brings a message to where it is read with some that follow it.
-    pub(crate) fn show(&mut self, key: &Key) {
-        let Some(at) = self.position(key) else { return };
+    /// Chooses a message, and brings it to where it is read with some that follow it.
+    pub(crate) fn show(&mut self, key: Key) {
+        let Some(at) = self.position(&key) else {
+            return;
+        };
         let lowest = (at + MESSAGES_BELOW).min(self.messages.len() - 1);
         if let Some(message) = self.messages.get(lowest) {
             let message = Key::of(message);
             self.place = Place::At { message, hidden: 0 };
         }
+        self.chosen = Some(key);
     }
 
     /// What was asked for has come.
@@ -149,6 +179,8 @@ impl Talk {
                 self.has_newest = true;
                 self.has_oldest = !whole;
             }
+            // There is nothing from that time on.
+            Part::Around(_) if page.is_empty() => return,
             Part::Around(_) => {
                 self.messages = page.into();
                 self.has_newest = false;

@@ -2,6 +2,7 @@
 
 use hallway_model::PeerId;
 use ratatui::style::{Color, Modifier, Style};
+use std::env;
 
 /// Which colours are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,19 @@ pub(crate) enum Role {
 }
 
 impl Theme {
+    /// The one that fits the terminal, as far as that tells: some name their colours of text and
+    /// ground, by number.
+    pub(crate) fn of_environment() -> Self {
+        Self::on(&env::var("COLORFGBG").unwrap_or_default())
+    }
+
+    fn on(colours: &str) -> Self {
+        match colours.rsplit(';').next() {
+            Some("7" | "15") => Self::Light,
+            _ => Self::Dark,
+        }
+    }
+
     pub(crate) fn of(self, role: Role) -> Style {
         let plain = Style::new();
         let colour = |dark, light| match self {
@@ -88,5 +102,18 @@ impl Theme {
             Self::Light => bold.fg(LIGHT[at]),
             Self::Plain => bold,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_light_ground_is_told_by_number() {
+        let light = ["0;15", "0;default;15", "8;7"];
+        assert!(light.iter().all(|told| Theme::on(told) == Theme::Light));
+        let dark = ["15;0", "", "12;8", "0;default"];
+        assert!(dark.iter().all(|told| Theme::on(told) == Theme::Dark));
     }
 }

@@ -4,13 +4,16 @@ use crate::app::{App, Overlay};
 use crate::editor::Editor;
 use crate::io::{Effect, Reply, Request};
 use crate::safe;
+use crate::settings::DEFAULT_DEVICE;
 use crate::talk::Purpose;
 use hallway_model::{
-    DevicesView, EventKind, MessageView, PeerView, Report, SoundDirection, Status,
+    DevicesView, EventKind, MessageView, Outcome, PeerView, Report, SoundDirection, Status,
 };
 
 /// The notice of a node whose listener was too slow to be told everything.
 const LAGGED: &str = "lagged";
+/// The check of microphones and speakers.
+const SOUND: &str = "audio";
 
 impl App {
     pub(crate) fn handle_event(&mut self, event: EventKind) {
@@ -98,7 +101,8 @@ impl App {
             known.unread += 1;
             known.typing = false;
         }
-        if !on_screen {
+        let quiet = self.me.as_ref().is_some_and(|me| me.muted.contains(&peer));
+        if !on_screen && !quiet {
             self.tell((self.words.wrote)(&self.name_of(&peer)));
             self.ring_bell();
         }
@@ -153,8 +157,20 @@ impl App {
                 }
             }
             (_, Reply::Call(call)) => self.put_call(*call),
-            (_, Reply::Devices(devices)) => self.show_devices(devices),
+            (request, Reply::Devices(devices)) => match &mut self.overlay {
+                Some(Overlay::Settings(list)) => list.devices = Some(devices),
+                _ if matches!(request, Request::Choose(..)) => self.show_devices(devices),
+                Some(Overlay::Lines { title, .. }) if title == self.words.devices => {
+                    self.show_devices(devices);
+                }
+                // Nobody waits for them any more.
+                _ => {}
+            },
             (_, Reply::Report(report)) => self.show_report(&report),
+            (_, Reply::Status(status)) => {
+                self.me = Some(*status);
+                self.tell(self.words.done);
+            }
             (_, Reply::Done | Reply::Sent(_)) => {}
         }
     }
@@ -190,6 +206,8 @@ impl App {
             | Request::Call(..)
             | Request::Name(_)
             | Request::Status(_)
+            | Request::Settings(_)
+            | Request::Quiet(..)
             | Request::Connect(_)
             | Request::Devices
             | Request::Choose(..)
@@ -212,10 +230,14 @@ impl App {
                 SoundDirection::Output => (words.speaker, &devices.output),
             };
             let mark = |on: bool| if on { "●" } else { "○" };
-            let follows = chosen == "default";
+            let follows = chosen == DEFAULT_DEVICE;
             lines.push((
                 label.to_owned(),
-                format!("{} default: {}", mark(follows), words.default_device),
+                format!(
+                    "{} {DEFAULT_DEVICE}: {}",
+                    mark(follows),
+                    words.default_device
+                ),
             ));
             let here = devices.devices.iter();
             for device in here.filter(|device| device.direction == direction) {
@@ -235,15 +257,50 @@ impl App {
     }
 
     fn show_report(&mut self, report: &Report) {
-        let lines = report.checks.iter().flat_map(|check| {
-            let outcome = (self.words.outcome)(check.outcome).to_owned();
-            let found = (outcome, safe::one_line(&check.detail));
-            let advice = check.advice.as_ref().map(|advice| safe::one_line(advice));
-            [Some(found), advice.map(|advice| (String::new(), advice))]
+        if !matches!(&self.overlay, Some(Overlay::Lines { title, .. }) if title == self.words.doctor)
+        {
+            // Nobody waits for it any more.
+            return;
+        }
+        // Sound is no reason not to see somebody. What is in the way comes first.
+        let checks = report.checks.iter().filter(|check| check.name != SOUND);
+        let mut checks: Vec<_> = checks.collect();
+        checks.sort_by_key(|check| match check.outcome {
+            Outcome::Fail => 0,
+            Outcome::Warn => 1,
+            Outcome::Ok => 2,
         });
+        let fine = checks.iter().all(|check| check.outcome == Outcome::Ok);
+        let words = self.words;
+        let about = match fine {
+            true => words.doctor_fine,
+            false => words.doctor_found,
+        };
+        let mut lines = vec![(String::new(), about.to_owned()), Default::default()];
+        for check in checks {
+            let outcome = (words.outcome)(check.outcome).to_owned();
+            let detail = safe::one_line(&check.detail);
+            match (words.check)(&check.name) {
+                Some((title, advice)) => {
+                    lines.push((outcome, format!("{title}{}{detail}", words.colon)));
+                    if check.outcome != Outcome::Ok {
+                        lines.push((String::new(), advice.to_owned()));
+                    }
+                }
+                None => {
+                    lines.push((outcome, detail));
+                    let advice = check.advice.as_ref().map(|advice| safe::one_line(advice));
+                    lines.extend(advice.map(|advice| (String::new(), advice)));
+                }
+            }
+        }
+        lines.extend([
+            Default::default(),
+            (String::new(), words.doctor_side.to_owned()),
+        ]);
         self.overlay = Some(Overlay::Lines {
-            title: self.words.doctor.to_owned(),
-            lines: lines.flatten().collect(),
+            title: words.doctor.to_owned(),
+            lines,
             scroll: 0,
         });
     }

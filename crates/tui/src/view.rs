@@ -1,7 +1,8 @@
 //! The screen: what [`App`] knows, drawn. Only what fits is laid out, so that drawing takes the same
 //! time however long a conversation is.
 
-use crate::app::{App, Link, rings_here};
+use crate::app::{App, CallNow, Link, rings_here};
+use crate::commands::may_offer_again;
 use crate::format::talked;
 use crate::layout::{Areas, PROMPT};
 use crate::overlay_view;
@@ -161,6 +162,13 @@ fn person<'a>(app: &App, peer: &PeerView, width: usize) -> Line<'a> {
     if app.calls.iter().any(|call| call.view.peer == peer.id) {
         after.push('☎');
     }
+    let talk = app
+        .talks
+        .get(&peer.id)
+        .filter(|_| app.selected != Some(peer.id));
+    if talk.is_some_and(Talk::has_unsent) {
+        after.push('✎');
+    }
     match peer.unread {
         0 => {}
         count @ 1..=99 => after.push_str(&format!(" {count}")),
@@ -200,6 +208,16 @@ fn draw_head(app: &App, frame: &mut Frame<'_>, area: Rect) {
         return;
     };
     let mut said = vec![app.presence_of(peer).to_owned()];
+    if let (Presence::Offline, Some(seen)) = (peer.state, peer.last_seen) {
+        said = vec![(app.words.last_seen)(&rows::when(app, seen))];
+    }
+    if app
+        .me
+        .as_ref()
+        .is_some_and(|me| me.muted.contains(&peer.id))
+    {
+        said.push(app.words.quiet.to_owned());
+    }
     if peer.blocked {
         said.push(app.words.blocked.to_owned());
     }
@@ -215,59 +233,86 @@ fn draw_head(app: &App, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn draw_calls(app: &App, frame: &mut Frame<'_>, area: Rect) {
-    let words = app.words;
-    for (row, call) in app.calls.iter().enumerate() {
-        let view = &call.view;
-        let name = app.name_of(&view.peer);
-        let strong = app.theme.of(Role::Caution);
-        let faint = app.theme.of(Role::Faint);
-        let line = match (view.state, view.direction) {
-            (CallState::Active, _) => {
-                let passed = app.now.0.saturating_sub(call.told_at.0);
-                let time = talked(view.duration_ms + passed);
-                let (you, they) = (call.microphone_dbfs, call.speaker_dbfs);
-                let mut spans = vec![
-                    Span::styled(format!("☎ {name} {time}  "), strong),
-                    Span::styled(format!("{} ", words.you), faint),
-                    Span::styled(meter(you), app.theme.of(Role::Good)),
-                    Span::styled(format!(" {name} "), faint),
-                    Span::styled(meter(they), app.theme.of(Role::Good)),
-                ];
-                for remark in (words.call_remarks)(view) {
-                    spans.push(Span::styled(format!("  {remark}"), app.theme.of(Role::Bad)));
-                }
-                if let Some(stats) = &view.stats {
-                    let delay = stats.mouth_to_ear_ms.map(|ms| format!(" {ms:.0} ms"));
-                    let quality = (words.quality)(stats.quality);
-                    let loss = stats.loss * 100.0;
-                    let delay = delay.unwrap_or_default();
-                    spans.push(Span::raw(format!("  {quality}{delay} {loss:.1} %")));
-                }
-                spans.push(Span::styled(format!("  {}", words.call_keys), faint));
-                Line::from(spans)
-            }
-            (CallState::Ringing, CallDirection::Incoming) => {
-                let said = (words.incoming)(&name);
-                Line::from(Span::styled(
-                    format!("☎ {said}  {}", words.incoming_keys),
-                    strong,
-                ))
-            }
-            (state, _) => {
-                let said = match state {
-                    CallState::Ringing => (words.ringing)(&name),
-                    CallState::Dialling | CallState::Active | CallState::Ended => {
-                        (words.calling)(&name)
-                    }
-                };
-                Line::from(vec![
-                    Span::styled(format!("☎ {said}"), strong),
-                    Span::styled(format!("  {}", words.outgoing_keys), faint),
-                ])
-            }
-        };
-        put(frame, area, row, &line);
+    for (row, line) in call_lines(app, area.width).iter().enumerate() {
+        put(frame, area, row, line);
     }
+}
+
+/// What is said of all calls, in lines of so many cells.
+pub(crate) fn call_lines(app: &App, width: u16) -> Vec<Line<'static>> {
+    let lines = app.calls.iter().flat_map(|call| {
+        let mut lines: Vec<Line<'static>> = Vec::new();
+        let mut used = 0;
+        for piece in call_pieces(app, call) {
+            let cells: usize = piece.iter().map(|span| cells(&span.content)).sum();
+            match lines.last_mut() {
+                Some(line) if used + 2 + cells <= usize::from(width) => {
+                    line.push_span("  ");
+                    line.extend(piece);
+                    used += 2 + cells;
+                }
+                _ => {
+                    lines.push(Line::from(piece));
+                    used = cells;
+                }
+            }
+        }
+        lines
+    });
+    lines.collect()
+}
+
+/// What is said of a call, in pieces that are not broken.
+fn call_pieces(app: &App, call: &CallNow) -> Vec<Vec<Span<'static>>> {
+    let (words, view) = (app.words, &call.view);
+    let name = app.name_of(&view.peer);
+    let strong = app.theme.of(Role::Caution);
+    let faint = app.theme.of(Role::Faint);
+    let one = |text: String, style: Style| vec![Span::styled(text, style)];
+    let (said, keys) = match (view.state, view.direction) {
+        (CallState::Active, _) => {
+            let passed = app.now.0.saturating_sub(call.told_at.0);
+            let time = talked(view.duration_ms + passed);
+            let good = app.theme.of(Role::Good);
+            let level = |who: &str, dbfs| {
+                let name = Span::styled(format!("{who} "), faint);
+                vec![name, Span::styled(meter(dbfs), good)]
+            };
+            let mut pieces = vec![
+                one(format!("☎ {name} {time}"), strong),
+                level(words.you, call.microphone_dbfs),
+                level(&name, call.speaker_dbfs),
+            ];
+            for remark in (words.call_remarks)(view) {
+                pieces.push(one(remark.to_owned(), app.theme.of(Role::Bad)));
+            }
+            if let Some(stats) = &view.stats {
+                let delay = stats.mouth_to_ear_ms.map(|ms| format!(" {ms:.0} ms"));
+                let quality = (words.quality)(stats.quality);
+                let loss = stats.loss * 100.0;
+                let delay = delay.unwrap_or_default();
+                pieces.push(one(format!("{quality}{delay} {loss:.1} %"), Style::new()));
+            }
+            let talk = Some(words.talk_key).filter(|_| view.muted || app.talking.is_some());
+            for keys in words.call_keys.iter().copied().chain(talk) {
+                pieces.push(one(keys.to_owned(), faint));
+            }
+            return pieces;
+        }
+        (CallState::Ringing, CallDirection::Incoming) => {
+            ((words.incoming)(&name), words.incoming_keys)
+        }
+        (CallState::Ringing, CallDirection::Outgoing) => {
+            ((words.ringing)(&name), words.outgoing_keys)
+        }
+        (CallState::Dialling | CallState::Ended, _) => {
+            ((words.calling)(&name), words.outgoing_keys)
+        }
+    };
+    vec![
+        one(format!("☎ {said}"), strong),
+        one(keys.to_owned(), faint),
+    ]
 }
 
 /// How loud something is.
@@ -319,7 +364,7 @@ fn draw_log(app: &App, frame: &mut Frame<'_>, area: Rect) {
             frame,
             area,
             0,
-            &Line::from(Span::styled(said, app.theme.of(Role::Faint))),
+            &Line::from(Span::styled(format!(" {said}"), app.theme.of(Role::Faint))),
         );
     }
 }
@@ -477,14 +522,26 @@ fn hints(app: &App) -> String {
         return words.keys.to_owned();
     };
     if let Some(message) = talk.chosen() {
-        let keys = match app.is_own(message) && message.call.is_none() {
-            true => words.message_keys_own,
-            false => words.message_keys,
-        };
         let transfer = app.transfers.get(&message.id);
-        let file = transfer.map_or("", |t| (words.file_keys)(t.state, t.incoming));
-        let gap = if file.is_empty() { "" } else { "  " };
-        return format!("{file}{gap}{keys}");
+        let file = match transfer {
+            Some(transfer) if may_offer_again(transfer) => words.again_key,
+            Some(transfer) => (words.file_keys)(transfer.state, transfer.incoming),
+            None => "",
+        };
+        let own = app.is_own(message) && message.call.is_none();
+        let change = match (own, &message.text) {
+            (true, Some(_)) => words.message_keys_own,
+            (true, None) => words.message_keys_taken,
+            (false, _) => "",
+        };
+        let quoted = if message.reply_to.is_some() {
+            words.quoted_key
+        } else {
+            ""
+        };
+        let keys = [file, words.message_keys, change, quoted, words.back_key];
+        let keys: Vec<&str> = keys.into_iter().filter(|keys| !keys.is_empty()).collect();
+        return keys.join("  ");
     }
     if talk.place != Place::Latest {
         return words.below.to_owned();

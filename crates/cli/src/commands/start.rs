@@ -24,6 +24,7 @@ const OTHER_NODE: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(super) async fn start(cx: &Context<'_>) -> Result {
+    let first = !cx.home()?.database().exists();
     let started = run_node(cx).await?;
     let status = cx.client()?.status().await?;
     if started {
@@ -45,7 +46,7 @@ pub(super) async fn start(cx: &Context<'_>) -> Result {
             cx.out.note(&text::opened(&browser));
             Ok(())
         }
-        None if at_terminal => tui::tui(cx, &TuiArgs::default()).await,
+        None if at_terminal => tui::at_first(cx, &TuiArgs::default(), first).await,
         None => {
             cx.out.note(text::NO_BROWSER);
             open::address(cx).await

@@ -6,8 +6,8 @@ use crate::sample::{BO, ME, said};
 use crate::{Effect, Input, Request};
 use hallway_model::{
     CallDirection, CallId, CallQuality, CallState, CallStatsView, CallView, DeviceView,
-    DevicesView, EventKind, FileView, MessageView, SoundDirection, TransferState, TransferView,
-    WallTime,
+    DevicesView, EventKind, FileView, MessageView, SoundDirection, TransferFailure, TransferState,
+    TransferView, WallTime,
 };
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ fn a_call_rings_is_answered_muted_and_ended() {
         microphone_dbfs: Some(-30.0),
         speaker_dbfs: None,
     });
-    desk.assert_shows("Bo 1:05  you ████░░░░ Bo ░░░░░░░░");
+    desk.assert_shows("Bo 1:05  you ████░░░░  Bo ░░░░░░░░");
     // Time goes on between two events.
     assert!(desk.app.is_moving());
     desk.now = WallTime(NOW.0 + 2000);
@@ -321,4 +321,23 @@ fn sound_devices_are_shown_and_chosen() {
     assert_eq!(desk.asked(), [chosen]);
     desk.line("/microphone");
     desk.assert_shows("/microphone NAME");
+}
+
+/// A call in which nothing of ours is heard.
+pub(super) fn muted_call() -> CallView {
+    CallView {
+        muted: true,
+        ..call(CallState::Active, CallDirection::Incoming)
+    }
+}
+
+/// A file of ours that could not be read any more.
+pub(super) fn failed_file() -> (MessageView, TransferView) {
+    let message = file(ME);
+    let transfer = TransferView {
+        failure: Some(TransferFailure::Source),
+        path: Some("/home/ann/报告 2026.pdf".into()),
+        ..transfer(&message, TransferState::Failed, 0)
+    };
+    (message, transfer)
 }

@@ -1,6 +1,7 @@
 //! The whole app: what happens goes in, and what is asked for and what is on screen is looked at.
 
 mod calls_and_files;
+mod choosing;
 mod hostile;
 mod people;
 mod screens;
@@ -8,7 +9,7 @@ mod talking;
 
 use crate::io::{Effect, Input, Request, Snapshot};
 use crate::sample::{BO, CY, NOON, WANG, node, person, said};
-use crate::{App, Language, Part, Settings, Theme, view};
+use crate::{App, Choices, Language, Part, Settings, Theme, view};
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use hallway_model::{Event, EventKind, MessageView, PeerId, PeerView, Presence, WallTime};
 use jiff::tz::TimeZone;
@@ -35,6 +36,8 @@ impl Desk {
             zone: TimeZone::UTC,
             size,
             true_colour: false,
+            choices: Choices::default(),
+            welcome: false,
         });
         Self {
             app,

@@ -78,7 +78,7 @@ fn a_conversation_in_english() {
                         │ 12:06     This needs a newer version of Hallway
                         │ 12:40 you on my way  waits: arrives when Bo is back
                         │>
-     F1 help  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose a message    13:00
+     F1 help  F2 settings  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose 13:00
     ");
 }
 
@@ -112,7 +112,7 @@ fn a_conversation_in_chinese() {
                         │ 12:06    需要更新版本的 Hallway 才能显示
                         │ 12:40 你 on my way  等待中：Bo 回来后送达
                         │>
-     F1 帮助  Ctrl-K 查找  Alt-A 下一条新消息  Ctrl-O 文件  ↑ 选择消息        13:00
+     F1 帮助  F2 设置  Ctrl-K 查找  Alt-A 下一条新消息  Ctrl-O 文件  ↑ 选择   13:00
     ");
 }
 
@@ -146,7 +146,7 @@ fn before_anybody_is_chosen() {
     not see somebody.   │
                         │
                         │>
-     F1 help  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ ch… 13:00
+     F1 help  F2 settings  Ctrl-K find  Alt-A next new  Ctrl… 13:00
     ");
 }
 
@@ -159,7 +159,7 @@ fn a_small_window_shows_the_list_or_the_conversation() {
     ● Bo
     · 王小明 ✓
     >
-     F1 help  Ct… 13:00
+     F1 help  F2… 13:00
     ");
     desk.key("ctrl-n");
     desk.page(BO, talk());
@@ -169,7 +169,7 @@ fn a_small_window_shows_the_list_or_the_conversation() {
      you on my way
          waits: arriv…
     > yes, 马上
-     F1 help  Ct… 13:00
+     F1 help  F2… 13:00
     ");
     desk.key("esc");
     desk.assert_shows("王小明");
@@ -181,22 +181,22 @@ fn help_and_finding() {
     desk.resize(80, 16);
     desk.key("f1");
     insta::assert_snapshot!(desk.screen(), @"
-    Help
+    Help  ↑↓ scroll  Esc leave
     Enter          send; Alt-Enter or Ctrl-J begins a new line
     Ctrl-N Ctrl-P  next, previous conversation (or Alt-↓ Alt-↑)
     Alt-A          next conversation with something new
     Ctrl-K         find people, conversations and messages
     Ctrl-O         send a file or folder
+    Ctrl-G         go to a date
+    F2             settings
     PgUp PgDn      scroll; Alt-End: to the latest
-    ↑              in an empty line: choose a message, then r e d + y a p x
+    ↑              in an empty line: choose a message; its keys are shown below
     F5             answer what rings, or call
     F6 F7 F8       mute, hold, hang up or decline
+    F9             while muted, be heard as long as it is held, or until F9 again
     Tab            complete a /command, a name or a path
     Ctrl-L         draw again
-    Ctrl-Z         to the shell; fg comes back
-    Ctrl-C         leave; the node goes on
-
-    F1 help  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose a message    13:00
+    F1 help  F2 settings  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose 13:00
     ");
     desk.key("esc ctrl-k");
     desk.typed("王");
@@ -231,7 +231,7 @@ fn help_and_finding() {
                         │ 12:06     This needs a newer version of Hallway
                         │ 12:40 you on my way  waits: arrives when Bo is back
                         │>
-     F1 help  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose a message    13:00
+     F1 help  F2 settings  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose 13:00
     ");
 }
 
@@ -251,7 +251,7 @@ fn a_safety_number_is_compared() {
     });
     insta::assert_snapshot!(desk.screen(), @"
      Ann                │ Bo ~aeaq · available
-    ● Bo                │No message yet. Say hello!
+    ● Bo                │ No message yet. Say hello!
     · 王小明 ✓          │
     Nearby              │
     ○ Cy                │
@@ -273,7 +273,7 @@ fn a_safety_number_is_compared() {
                         │
                         │
                         │>
-     F1 help  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose a message    13:00
+     F1 help  F2 settings  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose 13:00
     ");
     desk.key("y");
     let request = desk.asked_one();
@@ -331,6 +331,6 @@ fn a_request_waits_for_an_answer() {
                         │─────────────────────────── new ───────────────────────────
                         │ 12:01 Cy  hi, I am new here
                         │>
-     F1 help  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑ choose a mes… 1 new 13:00
+     F1 help  F2 settings  Ctrl-K find  Alt-A next new  Ctrl-O file  ↑… 1 new 13:00
     ");
 }

@@ -2,7 +2,7 @@
 
 use super::{Desk, of_bo};
 use crate::sample::{BO, ME, WANG, person, said};
-use crate::{Effect, Input, Part, Reply, Request};
+use crate::{Effect, Input, Part, Reply, Request, Spot};
 use crossterm::event::Event as TerminalEvent;
 use hallway_api::{ReactionRequest, SendRequest, SendView};
 use hallway_model::{Delivery, EventKind, MessageView, ReactionView, WallTime};
@@ -379,7 +379,7 @@ fn a_found_message_is_shown_among_its_neighbours() {
         messages: Ok(vec![hit.clone()]),
     });
     desk.key("enter");
-    let part = Part::Around(Box::new(hit.clone()));
+    let part = Part::Around(Spot::Message(hit.id.clone()));
     assert!(desk.done().contains(&Effect::Read(BO, part.clone())));
     let mut around = of_bo(450..=550);
     around[50] = hit;
