@@ -20,6 +20,7 @@ mod messages;
 mod page;
 mod pair;
 mod place;
+mod redraw;
 mod rivals;
 mod size;
 mod start;
@@ -85,6 +86,12 @@ const TOPICS: &[Topic] = &[
         about: "the page in a browser: first paint, a key, a message, scrolling",
         needs_root: true,
         run: page::measure,
+    },
+    Topic {
+        name: "redraw",
+        about: "the terminal app: from a key or a message to the screen",
+        needs_root: false,
+        run: redraw::measure,
     },
     Topic {
         name: "swarm",
