@@ -389,8 +389,10 @@ fn check_company(peers: &[PeerView]) -> Check {
         .iter()
         .filter(|peer| peer.state != Presence::Offline)
         .count();
-    if here > 0 {
-        return ok("company", format!("{here} other nodes are seen"));
+    match here {
+        0 => {}
+        1 => return ok("company", "one other node is seen".into()),
+        _ => return ok("company", format!("{here} other nodes are seen")),
     }
     warn(
         "company",

@@ -47,6 +47,7 @@ export default async function restart(annHost, boHost) {
   await page.locator(".head .who span", { hasText: "last here" }).waitFor();
   await ann.say("for later");
   await ann.message("for later").locator(".waits", { hasText: "arrives when Bo is back" }).waitFor();
+  await ann.shot("away-light-en");
   await boHost.up();
   await ann.message("for later").getByRole("img", { name: "Delivered" }).waitFor();
 

@@ -89,7 +89,7 @@ function Check({ check, t }) {
   const words = t.checks[check.name];
   if (!words) return html`<div><b>${check.detail}</b>${check.advice && html`<p>${check.advice}</p>`}</div>`;
   const [title, advice] = words;
-  return html`<div><b>${title}${t.colon}${t.outcome[check.outcome]}</b>${check.outcome !== "ok" && html`<p>${advice}</p>`}<p lang="en">${check.detail}</p></div>`;
+  return html`<div><b>${title}${t.colon}${t.outcome[check.outcome]}</b>${check.outcome !== "ok" && html`<p>${advice}</p><p lang="en">${check.detail}</p>`}</div>`;
 }
 
 /** Who else gets the files that wait in a composer. */

@@ -168,13 +168,13 @@ function App({ api }) {
   if (!state.me) return html`<div class="whole">${state.trouble && html`<p role="alert">${t.down}</p>`}</div>`;
   const peer = state.peers[state.selected];
   return html`
+    ${state.trouble && html`<div class="trouble" role="alert">${t.down}</div>`}
     <div class="calls"><${CallBar} app=${app} /></div>
     <div class=${`page${peer ? " talking" : ""}`}>
       <${People} app=${app} />
       ${peer ? html`<${Talk} key=${peer.id} app=${app} peer=${peer} />`
         : html`<main class="talk"><div class="whole"><h1>${t.choose}</h1><p>${t.chooseHint}</p></div></main>`}
     </div>
-    ${state.trouble && html`<div class="offline" role="alert">${t.down}</div>`}
     ${!state.dialog && html`<${Notices} app=${app} />`}
     <${Dialogs} app=${app} />`;
 }

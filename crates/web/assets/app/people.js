@@ -23,7 +23,7 @@ export function presenceWord(peer, t, now) {
 /** The last word of a talk in one line. */
 export function lineOf(message, me, t) {
   if (!message) return "";
-  const own = message.from === me ? `${t.you}: ` : "";
+  const own = message.from === me ? t.you + t.colon : "";
   if (message.deleted) return t.deleted;
   if (message.kind === "text") return own + message.text.replace(/\s+/gu, " ").slice(0, 120);
   if (message.kind === "file" && message.file) return `${own}📎 ${message.file.name}`;

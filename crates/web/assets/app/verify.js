@@ -25,7 +25,7 @@ export function Verify({ app, dialog }) {
       app.fail(error);
     }
   };
-  return html`<${Dialog} app=${app} title=${`${t.safety}: ${name}`} wide>
+  return html`<${Dialog} app=${app} title=${t.safety + t.colon + name} wide>
     ${peer?.impostor && html`<p class="bad" role="alert">${t.impostorHint(name)}</p>`}
     <p>${t.safetyHint(name)}</p>
     <div class="safety">
