@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Up(UpArgs),
     #[command(about = help::OPEN, after_help = help::OPEN_AFTER)]
     Open {
+        #[arg(help = help::OPEN_PEER, add = peers())]
+        peer: Option<String>,
         #[arg(long, help = help::OPEN_PRINT)]
         print: bool,
     },

@@ -1,13 +1,14 @@
-//! Messages on the desktop: a notification for each talk with something new, to which one can reply
-//! where the desktop has that. Who is busy is not disturbed, and not by whom they muted.
+//! The node on the desktop: an icon in the tray, and a notification for each talk with something
+//! new, to which one can reply where the desktop has that. Who is busy is not disturbed, and not by
+//! whom they muted.
 
 use crate::{safe, text};
-use bus::Desktop;
 use hallway_api::Feed;
 use hallway_model::{
     Answer, Body, Command, ConversationId, EventKind, MessageView, PeerId, PeerView, Status,
 };
 use hallway_node::Handle;
+use notifications::Desktop;
 use std::collections::{HashMap, VecDeque};
 use std::env;
 use std::path::PathBuf;
@@ -17,6 +18,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 mod bus;
+mod icon;
+mod menu;
+mod notifications;
+mod tray;
 
 /// A face that shows the talk has told by then that the message was read.
 const LOOKED_AT_WITHIN: Duration = Duration::from_secs(1);
@@ -28,13 +33,23 @@ const SHOWN_CHARS_MAX: usize = 200;
 /// What is done at a notification.
 enum Act {
     Reply(PeerId, String),
-    Open,
+    /// The talk is opened, with what lets its window come to the front.
+    Open(PeerId, Option<String>),
 }
 
 /// Follows a node until it stops; nothing happens where there is no desktop.
 pub(crate) fn watch(node: Handle, home: PathBuf) {
     if bus::is_there() {
-        tokio::spawn(follow(node, home));
+        tokio::spawn(follow(node.clone(), home.clone()));
+        tokio::spawn(tray::follow(node, home));
+    }
+}
+
+/// Tells somebody who sees nothing of what is printed; nothing happens where there is no desktop.
+pub(crate) fn tell(title: &str, body: &str) {
+    if bus::is_there() {
+        // There is nobody left to tell what keeps it from being told.
+        let _ = notifications::tell(title, body);
     }
 }
 
@@ -90,7 +105,7 @@ async fn follow(node: Handle, home: PathBuf) {
             }
             act = acts.recv() => match act {
                 None => return,
-                Some(Act::Open) => open(home.clone()),
+                Some(Act::Open(peer, activation)) => open(home.clone(), Some(peer), activation),
                 Some(Act::Reply(peer, text)) => {
                     let seq = shown.remove(&peer).unwrap_or_default();
                     reply(&node, peer, seq, text).await;
@@ -157,11 +172,18 @@ async fn reply(node: &Handle, peer: PeerId, seq: u64, text: String) {
     }
 }
 
-/// Opens the page as `hallway open` does, in a process of its own.
-fn open(home: PathBuf) {
+/// Opens the page as `hallway open` does, in a process of its own, which says by itself what goes
+/// wrong.
+fn open(home: PathBuf, peer: Option<PeerId>, activation: Option<String>) {
     tokio::task::spawn_blocking(move || {
         let mut command = std::process::Command::new(env::current_exe()?);
         command.arg("--home").arg(home).arg("open");
+        command.args(peer.map(|peer| peer.to_string()));
+        if let Some(token) = activation {
+            // The first for Wayland, the second for X11.
+            command.env("XDG_ACTIVATION_TOKEN", &token);
+            command.env("DESKTOP_STARTUP_ID", token);
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

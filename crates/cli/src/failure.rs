@@ -3,6 +3,7 @@
 use crate::out::Out;
 use crate::{safe, text};
 use hallway_api::{ClientError, ProblemView};
+use hallway_node::home::HomeError;
 use std::io;
 use std::process::ExitCode;
 
@@ -52,7 +53,16 @@ impl Failure {
         ExitCode::from(self.exit_code())
     }
 
-    fn what(&self) -> Option<String> {
+    /// Another node runs with the same data.
+    pub(crate) fn runs_already(&self) -> bool {
+        let Self::Other(error) = self else {
+            return false;
+        };
+        matches!(error.downcast_ref(), Some(HomeError::Running { .. }))
+    }
+
+    /// What failed and why; `None` when that was said already, or need not be.
+    pub(crate) fn what(&self) -> Option<String> {
         match self {
             Self::Usage(what)
             | Self::Declined(what)

@@ -7,13 +7,11 @@ use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
-#[cfg(target_os = "linux")]
 mod desktop;
 mod files;
 mod start;
 mod tokens;
 
-#[cfg(target_os = "linux")]
 pub(crate) use desktop::desktop;
 pub(crate) use files::*;
 pub(crate) use hallway_tui::call_record;
@@ -73,7 +71,9 @@ Examples:
     pub(crate) const OPEN_AFTER: &str = "\
 Examples:
   hallway open                       a window of its own, or your browser
+  hallway open Bo                    the talk with Bo
   hallway open --print               the address, good once and for a minute";
+    pub(crate) const OPEN_PEER: &str = "Show the talk with this peer";
     pub(crate) const OPEN_PRINT: &str = "Print the address instead of opening it";
     pub(crate) const TUI: &str = "Open the terminal app: people, talks, calls and files";
     pub(crate) const TUI_AFTER: &str = "\

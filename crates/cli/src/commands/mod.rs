@@ -24,7 +24,7 @@ use crate::args::{Command, CommandLine};
 use crate::failure::{Failure, Result};
 use crate::out::Out;
 use crate::show::{Layout, Names};
-use crate::text;
+use crate::{safe, text};
 use hallway_api::Client;
 use hallway_model::PeerView;
 use hallway_node::home::Home;
@@ -36,58 +36,90 @@ use std::path::PathBuf;
 pub(crate) struct Context<'a> {
     out: &'a Out,
     home: Option<PathBuf>,
+    unseen: Option<&'static str>,
 }
 
 /// Runs the command of this line.
 pub(crate) async fn run(line: CommandLine, out: &Out) -> Result {
     let cx = Context {
         out,
+        unseen: unseen(&line),
         home: line.home,
     };
-    let Some(command) = line.command else {
-        return start::start(&cx).await;
+    let runs_node = matches!(line.command, Some(Command::Up(_)));
+    let done = run_command(&cx, line.command).await;
+    match &done {
+        // At login that is no surprise: it goes on when nobody is logged in.
+        Err(failure) if runs_node && failure.runs_already() => {}
+        Err(failure) => cx.tell_desktop(&failure.what().unwrap_or_default()),
+        Ok(()) => {}
+    }
+    done
+}
+
+/// With what title the desktop is told what is wrong: whoever starts this by its icon, or has it
+/// started at login, sees nothing of what is printed.
+fn unseen(line: &CommandLine) -> Option<&'static str> {
+    let printed = [
+        io::stdin().is_terminal(),
+        io::stdout().is_terminal(),
+        io::stderr().is_terminal(),
+    ];
+    if line.json || printed.contains(&true) {
+        return None;
+    }
+    match &line.command {
+        None | Some(Command::Up(_)) => Some(text::desktop().not_started),
+        Some(Command::Open { print: false, .. }) => Some(text::desktop().not_opened),
+        Some(_) => None,
+    }
+}
+
+async fn run_command(cx: &Context<'_>, command: Option<Command>) -> Result {
+    let Some(command) = command else {
+        return start::start(cx).await;
     };
     match command {
-        Command::Up(args) => up::up(&cx, args).await,
-        Command::Open { print } => open::open(&cx, print).await,
-        Command::Tui(args) => tui::tui(&cx, &args).await,
-        Command::Stop { timeout } => about::stop(&cx, timeout).await,
-        Command::Status => about::status(&cx).await,
-        Command::Id => about::id(&cx).await,
-        Command::Name { new } => about::name(&cx, new).await,
-        Command::SetStatus { status } => about::set_status(&cx, status.into()).await,
-        Command::Peers { watch } => cx.while_read(peers::peers(&cx, watch)).await,
-        Command::Connect { address } => peers::connect(&cx, address).await,
-        Command::Send(args) if !args.file.is_empty() => files::send(&cx, &args).await,
-        Command::Files { command } => files::files(&cx, command).await,
-        Command::Send(args) => send::send(&cx, args).await,
-        Command::Log(args) => history::log(&cx, args).await,
-        Command::Tail { since } => cx.while_read(history::tail(&cx, since)).await,
-        Command::Call(args) => calls::call(&cx, args).await,
-        Command::Answer { call } => calls::answer(&cx, call.as_deref()).await,
-        Command::HangUp { call } => calls::hang_up(&cx, call.as_deref()).await,
-        Command::Mute { switch, call } => calls::mute(&cx, switch, call.as_deref()).await,
-        Command::Hold { switch, call } => calls::hold(&cx, switch, call.as_deref()).await,
-        Command::Talk { call } => calls::talk(&cx, call.as_deref()).await,
-        Command::Calls { limit } => calls::calls(&cx, limit).await,
+        Command::Up(args) => up::up(cx, args).await,
+        Command::Open { peer, print } => open::open(cx, peer.as_deref(), print).await,
+        Command::Tui(args) => tui::tui(cx, &args).await,
+        Command::Stop { timeout } => about::stop(cx, timeout).await,
+        Command::Status => about::status(cx).await,
+        Command::Id => about::id(cx).await,
+        Command::Name { new } => about::name(cx, new).await,
+        Command::SetStatus { status } => about::set_status(cx, status.into()).await,
+        Command::Peers { watch } => cx.while_read(peers::peers(cx, watch)).await,
+        Command::Connect { address } => peers::connect(cx, address).await,
+        Command::Send(args) if !args.file.is_empty() => files::send(cx, &args).await,
+        Command::Files { command } => files::files(cx, command).await,
+        Command::Send(args) => send::send(cx, args).await,
+        Command::Log(args) => history::log(cx, args).await,
+        Command::Tail { since } => cx.while_read(history::tail(cx, since)).await,
+        Command::Call(args) => calls::call(cx, args).await,
+        Command::Answer { call } => calls::answer(cx, call.as_deref()).await,
+        Command::HangUp { call } => calls::hang_up(cx, call.as_deref()).await,
+        Command::Mute { switch, call } => calls::mute(cx, switch, call.as_deref()).await,
+        Command::Hold { switch, call } => calls::hold(cx, switch, call.as_deref()).await,
+        Command::Talk { call } => calls::talk(cx, call.as_deref()).await,
+        Command::Calls { limit } => calls::calls(cx, limit).await,
         Command::Verify {
             peer,
             keep_name: true,
             ..
-        } => trust::keep_name(&cx, &peer).await,
-        Command::Verify { peer, number, .. } => trust::verify(&cx, &peer, &number).await,
-        Command::Block { peer } => trust::block(&cx, &peer).await,
-        Command::Unblock { peer } => trust::unblock(&cx, &peer).await,
-        Command::Forget { peer, yes } => trust::forget(&cx, &peer, yes).await,
-        Command::Requests { decision } => trust::requests(&cx, decision).await,
-        Command::Devices(args) => devices::devices(&cx, args).await,
-        Command::Doctor { peer } => doctor::doctor(&cx, peer).await,
-        Command::Echo(args) => echo::echo(&cx, args).await,
-        Command::Tokens { command } => tokens::tokens(&cx, command).await,
-        Command::Autostart { switch } => autostart::autostart(&cx, switch),
-        Command::Export => history::export(&cx).await,
-        Command::Completions { shell } => docs::completions(&cx, shell),
-        Command::Man { dir } => docs::man(&cx, dir),
+        } => trust::keep_name(cx, &peer).await,
+        Command::Verify { peer, number, .. } => trust::verify(cx, &peer, &number).await,
+        Command::Block { peer } => trust::block(cx, &peer).await,
+        Command::Unblock { peer } => trust::unblock(cx, &peer).await,
+        Command::Forget { peer, yes } => trust::forget(cx, &peer, yes).await,
+        Command::Requests { decision } => trust::requests(cx, decision).await,
+        Command::Devices(args) => devices::devices(cx, args).await,
+        Command::Doctor { peer } => doctor::doctor(cx, peer).await,
+        Command::Echo(args) => echo::echo(cx, args).await,
+        Command::Tokens { command } => tokens::tokens(cx, command).await,
+        Command::Autostart { switch } => autostart::autostart(cx, switch),
+        Command::Export => history::export(cx).await,
+        Command::Completions { shell } => docs::completions(cx, shell),
+        Command::Man { dir } => docs::man(cx, dir),
     }
 }
 
@@ -120,6 +152,14 @@ impl Context<'_> {
         tokio::select! {
             done = stream => done,
             () = self.out.abandoned() => Ok(()),
+        }
+    }
+
+    /// Says what is wrong where somebody sees it who sees nothing else of this program.
+    fn tell_desktop(&self, what: &str) {
+        #[cfg(target_os = "linux")]
+        if let Some(title) = self.unseen {
+            crate::desktop::tell(title, &safe::one_line(what));
         }
     }
 

@@ -3,6 +3,8 @@
 use super::Context;
 use crate::failure::Result;
 use crate::text;
+use hallway_api::OpenView;
+use hallway_model::PeerId;
 use hallway_tui::Language;
 use serde_json::json;
 use std::env;
@@ -26,32 +28,49 @@ const WITH_APP_WINDOWS: [&str; 7] = [
 /// A browser that cannot work here, as without a library or as root, says so in less.
 const FAILS_WITHIN: Duration = Duration::from_secs(2);
 
-pub(super) async fn open(cx: &Context<'_>, print: bool) -> Result {
-    if !print {
-        let Some(browser) = in_a_browser(cx).await? else {
-            cx.out.note(text::NO_BROWSER);
-            return address(cx).await;
-        };
-        if cx.out.json {
-            cx.out.value(&json!({ "opened": browser }))?;
-        }
-        return Ok(());
+pub(super) async fn open(cx: &Context<'_>, peer: Option<&str>, print: bool) -> Result {
+    let talk = match peer {
+        Some(peer) => Some(cx.client()?.peer(peer).await?.id),
+        None => None,
+    };
+    if print {
+        return print_address(cx, talk).await;
     }
-    address(cx).await
+    let Some(browser) = in_a_browser(cx, talk).await? else {
+        return no_browser(cx, talk).await;
+    };
+    if cx.out.json {
+        cx.out.value(&json!({ "opened": browser }))?;
+    }
+    Ok(())
 }
 
-/// Prints where the page is.
-pub(super) async fn address(cx: &Context<'_>) -> Result {
-    let page = cx.client()?.open().await?;
+/// Says that there is no browser, and what there is instead.
+pub(super) async fn no_browser(cx: &Context<'_>, talk: Option<PeerId>) -> Result {
+    cx.tell_desktop(text::desktop().no_browser);
+    cx.out.note(text::NO_BROWSER);
+    print_address(cx, talk).await
+}
+
+async fn print_address(cx: &Context<'_>, talk: Option<PeerId>) -> Result {
+    let page = address(cx, talk).await?;
     Ok(cx.out.either(&page, || page.url.clone())?)
 }
 
+/// Where the page is, and that talk in it: good once.
+async fn address(cx: &Context<'_>, talk: Option<PeerId>) -> Result<OpenView> {
+    let mut page = cx.client()?.open().await?;
+    if let Some(peer) = talk {
+        page.url.push_str(&format!("&peer={peer}"));
+    }
+    Ok(page)
+}
+
 /// Shows the page in the first browser that starts, and says in which; `None` when there is none.
-pub(super) async fn in_a_browser(cx: &Context<'_>) -> Result<Option<String>> {
+pub(super) async fn in_a_browser(cx: &Context<'_>, talk: Option<PeerId>) -> Result<Option<String>> {
     let profile = cx.home()?.path().join("browser");
     for browser in browsers(&profile) {
-        // An address is good once.
-        let page = cx.client()?.open().await?;
+        let page = address(cx, talk).await?;
         let name = browser.program.file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
         if browser.show(&in_our_language(page.url)).await? {

@@ -32,7 +32,7 @@ pub(super) async fn start(cx: &Context<'_>) -> Result {
         cx.out.note(&text::started(&label));
     }
     let at_terminal = !cx.out.json && cx.at_a_terminal() && io::stdout().is_terminal();
-    let opened = match open::in_a_browser(cx).await {
+    let opened = match open::in_a_browser(cx, None).await {
         // A node without the page has its other faces.
         Err(Failure::Client(ClientError::Refused(_))) if at_terminal => None,
         opened => opened?,
@@ -47,10 +47,7 @@ pub(super) async fn start(cx: &Context<'_>) -> Result {
             Ok(())
         }
         None if at_terminal => tui::at_first(cx, &TuiArgs::default(), first).await,
-        None => {
-            cx.out.note(text::NO_BROWSER);
-            open::address(cx).await
-        }
+        None => open::no_browser(cx, None).await,
     }
 }
 

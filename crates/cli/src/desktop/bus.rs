@@ -1,30 +1,10 @@
-//! The interface `org.freedesktop.Notifications`, version 1.2, on the session bus.
+//! The session bus, and whether there is one.
 
-use super::{Act, Note};
-use crate::text;
-use dbus::arg::{RefArg, Variant};
-use dbus::blocking::{Connection, Proxy};
-use dbus::message::MatchRule;
-use hallway_model::PeerId;
-use std::collections::HashMap;
+use dbus::channel::Channel;
+use std::io;
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc::UnboundedSender;
-
-const NAME: &str = "org.freedesktop.Notifications";
-const PATH: &str = "/org/freedesktop/Notifications";
-/// The desktop is asked to start it if need be.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// While something is shown, the bus is listened to this often; otherwise never.
-const LISTEN_EVERY: Duration = Duration::from_millis(250);
-/// After this time nothing is expected of a notification any more, shown or not.
-const ANSWERABLE: Duration = Duration::from_mins(15);
-const AS_THE_DESKTOP_LIKES: i32 = -1;
-/// What a click on the notification itself invokes.
-const DEFAULT: &str = "default";
-/// What a text typed there comes by, where there is that.
-const INLINE_REPLY: &str = "inline-reply";
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Without an address libdbus would start a bus of its own.
 pub(super) fn is_there() -> bool {
@@ -33,170 +13,24 @@ pub(super) fn is_there() -> bool {
     told || folder.is_some_and(|folder| Path::new(&folder).join("bus").exists())
 }
 
-/// Notifications, on a thread of their own: the desktop may take its time.
-pub(super) struct Desktop {
-    words: Sender<Word>,
-}
-
-enum Word {
-    Show(Note),
-    Hush(PeerId),
-}
-
-impl Desktop {
-    pub(super) fn new(acts: UnboundedSender<Act>) -> Self {
-        let (words, heard) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("notifications".into());
-        let started = thread.spawn(move || {
-            if let Err(error) = run(&heard, &acts) {
-                tracing::debug!(%error, "no notifications are shown");
-            }
-        });
-        if let Err(error) = started {
-            tracing::debug!(%error, "no thread for notifications");
-        }
-        Self { words }
-    }
-
-    pub(super) fn show(&mut self, note: Note) {
-        // A thread that ended has found no desktop.
-        let _ = self.words.send(Word::Show(note));
-    }
-
-    pub(super) fn hush(&mut self, peer: PeerId) {
-        let _ = self.words.send(Word::Hush(peer));
-    }
-}
-
-/// What the desktop says of a notification.
-enum Said {
-    Invoked(u32, String),
-    Replied(u32, String),
-    Closed(u32),
-}
-
-fn run(words: &Receiver<Word>, acts: &UnboundedSender<Act>) -> Result<(), dbus::Error> {
-    // Nothing of this is needed before there is something to show.
-    let Ok(mut word) = words.recv() else {
-        return Ok(());
+/// Waits until something can be read, or written if something waits for that.
+pub(super) async fn ready(bus: &Channel) -> io::Result<()> {
+    let interest = match bus.has_messages_to_send() {
+        true => Interest::READABLE | Interest::WRITABLE,
+        false => Interest::READABLE,
     };
-    let bus = Connection::new_session()?;
-    let said = listen(&bus)?;
-    let desktop = bus.with_proxy(NAME, PATH, ANSWER_WITHIN);
-    let (able,): (Vec<String>,) = desktop.method_call(NAME, "GetCapabilities", ())?;
-    let mut shown: HashMap<PeerId, (u32, Instant)> = HashMap::new();
-    loop {
-        match word {
-            Word::Show(note) => {
-                let before = shown.get(&note.peer).map_or(0, |(id, _)| *id);
-                let id = notify(&desktop, &able, &note, before)?;
-                shown.insert(note.peer, (id, Instant::now()));
-            }
-            Word::Hush(peer) => {
-                if let Some((id, _)) = shown.remove(&peer) {
-                    let () = desktop.method_call(NAME, "CloseNotification", (id,))?;
-                }
-            }
-        }
-        word = loop {
-            shown.retain(|_, (_, since)| since.elapsed() < ANSWERABLE);
-            let next = match shown.is_empty() {
-                true => words.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => words.recv_timeout(LISTEN_EVERY),
-            };
-            match next {
-                Ok(word) => break word,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            while bus.process(Duration::ZERO)? {}
-            for said in said.try_iter() {
-                handle(said, &mut shown, acts);
-            }
-        };
-    }
+    // Registered anew each time, for libdbus may stop before it has read all: what it left is told
+    // of then, too.
+    #[allow(
+        deprecated,
+        reason = "libdbus lends its socket as a number only, and `bus` outlives this"
+    )]
+    let socket = AsyncFd::with_interest(bus.watch().fd, interest)?;
+    socket.ready(interest).await.map(drop)
 }
 
-fn listen(bus: &Connection) -> Result<Receiver<Said>, dbus::Error> {
-    let (sender, said) = mpsc::channel();
-    let signal = |name: &'static str| MatchRule::new_signal(NAME, name);
-    let say = sender.clone();
-    bus.add_match(
-        signal("ActionInvoked"),
-        move |(id, key): (u32, String), _, _| say.send(Said::Invoked(id, key)).is_ok(),
-    )?;
-    let say = sender.clone();
-    bus.add_match(
-        signal("NotificationReplied"),
-        move |(id, text): (u32, String), _, _| say.send(Said::Replied(id, text)).is_ok(),
-    )?;
-    bus.add_match(
-        signal("NotificationClosed"),
-        move |(id, _): (u32, u32), _, _| sender.send(Said::Closed(id)).is_ok(),
-    )?;
-    Ok(said)
-}
-
-fn handle(said: Said, shown: &mut HashMap<PeerId, (u32, Instant)>, acts: &UnboundedSender<Act>) {
-    let (Said::Invoked(id, _) | Said::Replied(id, _) | Said::Closed(id)) = &said;
-    // Those of other programs are told to all.
-    let Some(peer) = shown.iter().find(|(_, (shown, _))| shown == id) else {
-        return;
-    };
-    let peer = *peer.0;
-    let act = match said {
-        Said::Invoked(_, key) if key == DEFAULT => Some(Act::Open),
-        Said::Invoked(..) => None,
-        Said::Replied(_, text) => Some(Act::Reply(peer, text)),
-        Said::Closed(_) => {
-            shown.remove(&peer);
-            None
-        }
-    };
-    if let Some(act) = act {
-        // Nobody is left to do it when the node stops.
-        let _ = acts.send(act);
-    }
-}
-
-fn notify(
-    desktop: &Proxy<'_, &Connection>,
-    able: &[String],
-    note: &Note,
-    before: u32,
-) -> Result<u32, dbus::Error> {
-    let can = |what: &str| able.iter().any(|able| able == what);
-    let words = text::desktop();
-    let mut actions = Vec::new();
-    if can("actions") {
-        actions.extend([DEFAULT, words.open]);
-    }
-    if note.can_reply && can(INLINE_REPLY) {
-        actions.extend([INLINE_REPLY, words.reply]);
-    }
-    let mut hints: HashMap<&str, Variant<Box<dyn RefArg>>> = HashMap::new();
-    hints.insert("category", Variant(Box::new("im.received".to_owned())));
-    hints.insert("desktop-entry", Variant(Box::new("hallway".to_owned())));
-    // Only the body may be taken for markup.
-    let body = match can("body-markup") {
-        true => escaped(&note.body),
-        false => note.body.clone(),
-    };
-    let notification = (
-        "Hallway",
-        before,
-        "hallway",
-        &*note.title,
-        &*body,
-        actions,
-        hints,
-        AS_THE_DESKTOP_LIKES,
-    );
-    let (id,) = desktop.method_call(NAME, "Notify", notification)?;
-    Ok(id)
-}
-
-fn escaped(text: &str) -> String {
+/// Text where markup is understood.
+pub(super) fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;")
 }

@@ -3,6 +3,8 @@
 
 mod calls;
 mod complete;
+#[cfg(target_os = "linux")]
+mod desktop;
 mod docs;
 mod echo;
 mod files;
@@ -17,5 +19,7 @@ mod streams;
 mod talk;
 mod terminal;
 mod tokens;
+#[cfg(target_os = "linux")]
+mod tray;
 mod trust;
 mod up;

@@ -1,22 +1,17 @@
 //! What the desktop is told, and what is answered there.
 
+use crate::desktop::{Browser, LOOK, PATIENCE, SessionBus};
 use crate::run::Home;
 use dbus::Message;
 use dbus::arg::PropMap;
-use dbus::blocking::Connection;
-use dbus::channel::{Channel, MatchingReceiver, Sender as _};
+use dbus::channel::{MatchingReceiver, Sender as _};
 use dbus::message::MatchRule;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Duration;
 
 const NAME: &str = "org.freedesktop.Notifications";
-/// How often the desktop looks whether its person does something.
-const LOOK: Duration = Duration::from_millis(20);
-/// Far more than anything of this takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 type Notify = (
     String,
@@ -31,10 +26,10 @@ type Notify = (
 
 /// A session bus with a desktop on it that shows notifications.
 struct Desktop {
-    bus: Child,
-    address: String,
+    bus: SessionBus,
     shown: Receiver<Shown>,
-    replies: Sender<(u32, String)>,
+    /// What is done with a notification, as the signal that tells of it.
+    done: Sender<(&'static str, u32, &'static str)>,
 }
 
 #[derive(Debug)]
@@ -51,18 +46,8 @@ enum Shown {
 
 impl Desktop {
     fn start() -> Self {
-        let mut bus = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut address = String::new();
-        let stdout = bus.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut address).unwrap();
-        let address = address.trim().to_owned();
-        let mut channel = Channel::open_private(&address).unwrap();
-        channel.register().unwrap();
-        let desktop = Connection::from(channel);
+        let bus = SessionBus::start();
+        let desktop = bus.connect();
         desktop.request_name(NAME, false, true, true).unwrap();
         let (told, shown) = mpsc::channel();
         let mut count = 0;
@@ -98,35 +83,22 @@ impl Desktop {
                 true
             }),
         );
-        let (replies, typed) = mpsc::channel::<(u32, String)>();
+        let (done, signals) = mpsc::channel::<(&str, u32, &str)>();
         // It ends with the test program.
         thread::spawn(move || {
             while desktop.process(LOOK).is_ok() {
-                for (id, text) in typed.try_iter() {
+                for (signal, id, text) in signals.try_iter() {
                     let path = "/org/freedesktop/Notifications";
-                    let signal =
-                        Message::signal(&path.into(), &NAME.into(), &"NotificationReplied".into());
+                    let signal = Message::signal(&path.into(), &NAME.into(), &signal.into());
                     desktop.send(signal.append2(id, text)).unwrap();
                 }
             }
         });
-        Self {
-            bus,
-            address,
-            shown,
-            replies,
-        }
+        Self { bus, shown, done }
     }
 
     fn next(&self) -> Shown {
         self.shown.recv_timeout(PATIENCE).unwrap()
-    }
-}
-
-impl Drop for Desktop {
-    fn drop(&mut self) {
-        self.bus.kill().unwrap();
-        self.bus.wait().unwrap();
     }
 }
 
@@ -137,9 +109,10 @@ fn notify(call: &Message) -> Notify {
 #[test]
 fn who_writes_is_announced_and_can_be_answered_there() {
     let desktop = Desktop::start();
+    let browser = Browser::install();
     let mut ann = Home::empty();
-    ann.vars
-        .push(("DBUS_SESSION_BUS_ADDRESS", desktop.address.clone()));
+    ann.vars.push(desktop.bus.var());
+    ann.vars.extend(browser.vars());
     ann.start(&["--key-store", "file", "--name", "Ann"]);
     let bo = Home::up("Bo");
     assert_eq!(ann.run(&["connect", &bo.address()]).code, 0);
@@ -179,18 +152,70 @@ fn who_writes_is_announced_and_can_be_answered_there() {
     assert_eq!((before, &*body), (first, "lunch &lt;b&gt;?&lt;/b&gt;"));
     assert_eq!(actions, ["default", "Open", "inline-reply", "Reply"]);
     let mut told = bo.follow(&["tail", "--json", "--since", "0"]);
-    desktop.replies.send((id, "twelve".into())).unwrap();
+    let did = |signal, text| desktop.done.send((signal, id, text)).unwrap();
+    did("NotificationReplied", "twelve");
     told.until(|event| event["message"]["text"] == "twelve");
 
-    // What is read elsewhere goes.
+    // A click opens the talk, in a window that may come to the front.
     bo.tell("Ann", "good");
     let Shown::Note { id, .. } = desktop.next() else {
         panic!("nothing was shown");
     };
+    let did = |signal, text| desktop.done.send((signal, id, text)).unwrap();
+    did("ActivationToken", "by-a-click");
+    did("ActionInvoked", "default");
+    let (address, token) = browser.next();
+    let talk = format!("&peer={}", bo.ready["id"].as_str().unwrap());
+    assert!(address.ends_with(&talk), "{address}");
+    assert_eq!(token, "by-a-click");
+
+    // What is read elsewhere goes.
     assert_eq!(ann.run(&["log", "Bo", "--mark-read"]).code, 0);
     let closed = desktop.next();
     assert!(
         matches!(closed, Shown::Closed(closed) if closed == id),
         "{closed:?}"
     );
+}
+
+#[test]
+fn who_started_it_by_its_icon_is_told_there_what_is_wrong() {
+    let desktop = Desktop::start();
+    let mut ann = Home::empty();
+    ann.vars.push(desktop.bus.var());
+    let told = || match desktop.next() {
+        Shown::Note { title, body, .. } => (title, body),
+        closed @ Shown::Closed(_) => panic!("{closed:?}"),
+    };
+    let mut folder = fs::DirBuilder::new();
+    folder.mode(0o700).create(ann.path()).unwrap();
+    let config = ann.path().join("config.toml");
+    for command in [&[][..], &["up"]] {
+        fs::write(&config, "prot = 1\n").unwrap();
+        assert_eq!(ann.run(command).code, 1);
+        let (title, body) = told();
+        assert_eq!(title, "Hallway did not start");
+        assert!(body.contains("did you mean 'port'?"), "{body}");
+    }
+
+    // It is no surprise at login that it runs already; a script reads what is printed.
+    fs::remove_file(&config).unwrap();
+    ann.start(&["--key-store", "file"]);
+    assert_eq!(ann.run(&["up"]).code, 1);
+    assert_eq!(ann.run(&["open", "Nobody", "--json"]).code, 1);
+    assert_eq!(ann.run(&["peers", "--nonsense"]).code, 2);
+    assert_eq!(ann.run(&["open", "Nobody"]).code, 1);
+    let (title, body) = told();
+    assert_eq!(title, "Hallway cannot be opened");
+    assert!(body.contains("Nobody"), "{body}");
+    // Nothing failed, but nobody sees the address that is printed instead.
+    assert_eq!(ann.run(&["open"]).code, 0);
+    let (_, body) = told();
+    assert!(body.contains("No browser starts here"), "{body}");
+    assert_eq!(ann.run(&["stop"]).code, 0);
+    assert_eq!(ann.ended(), 0);
+    ann.vars.push(("LANG", "zh_CN.UTF-8".into()));
+    assert_eq!(ann.run(&["open"]).code, 3);
+    let (title, _) = told();
+    assert_eq!(title, "无法打开 Hallway");
 }
