@@ -118,7 +118,7 @@ async fn offer_to(
 }
 
 /// `POST files/upload?to=PEER&to=PEER&name=NAME&client_id=X`: the body is the file. It is kept on
-/// this computer until everybody has it.
+/// this computer until everybody has it, and a picture for longer, to be looked at.
 pub(super) async fn upload(
     home: &Home,
     State(node): State<Handle>,

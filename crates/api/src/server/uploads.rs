@@ -3,17 +3,19 @@
 //!
 //! Each is in a folder of its own, so that it keeps its name. The folder is locked while it is
 //! being filled and offered, which no crash outlives: whatever is neither locked nor needed by a
-//! transfer is removed, at the start and whenever a transfer ends.
+//! transfer is removed, at the start and whenever a transfer ends. Pictures that have arrived stay
+//! for their sender to look at, who may have no other copy: the latest, within limits.
 
 use super::{Result, ask, off_the_reactor, unexpected};
 use crate::problem::ProblemView;
 use axum::body::{Body, Bytes};
 use hallway_model::{
-    Answer, Command, Event, EventKind, Problem, Refusal, TransferAct, TransferView,
+    Answer, Command, Event, EventKind, Problem, Refusal, TransferAct, TransferState, TransferView,
 };
 use hallway_node::Handle;
 use hallway_node::home::Home;
 use http_body_util::BodyExt;
+use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -33,6 +35,13 @@ const ROOM_CHECK_BYTES: u64 = 16 << 20;
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// An offer that nobody has answered for so long is taken back with its file.
 const AGE_MAX: Duration = Duration::from_hours(24 * 30);
+/// Pictures that stay after they have arrived: more than anybody looks back at in a talk, and while
+/// they are looked through each needs a file descriptor, of which a node may have 1,024.
+const PICTURES_MAX: usize = 200;
+/// Room that they may take together: some hundred photos as cameras make them.
+const PICTURES_BYTES_MAX: u64 = 512 << 20;
+/// None stays on a disk with less room than that.
+const PICTURES_ROOM_BYTES: u64 = 1 << 30;
 /// How often age alone is looked at.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
@@ -255,13 +264,22 @@ async fn sweep(node: &Handle, spool: &Path, now: SystemTime) -> Result<()> {
     let Answer::Transfers(transfers) = ask(node, Command::Transfers).await? else {
         return Err(unexpected());
     };
+    let (mut pictures, mut needless) = (Vec::new(), Vec::new());
     for upload in idle {
-        let open: Vec<_> = transfers
+        let of_it = |transfer: &&TransferView| {
+            let path = transfer.path.as_deref();
+            path.is_some_and(|path| path.starts_with(&upload.folder))
+        };
+        let (over, open): (Vec<_>, Vec<_>) = transfers
             .iter()
-            .filter(|t| needs(t, &upload.folder))
-            .collect();
+            .filter(of_it)
+            .partition(|transfer| transfer.state.is_over());
         if open.is_empty() {
-            off_the_reactor(move || fs::remove_dir_all(&upload.folder).map_err(disk)).await?;
+            let arrived = |transfer: &&TransferView| transfer.state == TransferState::Done;
+            match over.into_iter().find(arrived) {
+                Some(transfer) if transfer.file.thumbnail => pictures.push((upload, transfer)),
+                _ => needless.push(upload),
+            }
         } else if is_old(upload.modified, now) {
             for transfer in open {
                 let (id, act) = (transfer.id.clone(), TransferAct::Cancel);
@@ -269,12 +287,49 @@ async fn sweep(node: &Handle, spool: &Path, now: SystemTime) -> Result<()> {
             }
         }
     }
-    Ok(())
+    let pictures: Vec<_> = pictures
+        .into_iter()
+        .map(|(upload, transfer)| (upload, transfer.id.clone(), transfer.file.bytes))
+        .collect();
+    let (node, spool) = (node.clone(), spool.to_owned());
+    off_the_reactor(move || {
+        let bytes_max = match room(&spool).map_err(disk)? {
+            PICTURES_ROOM_BYTES.. => PICTURES_BYTES_MAX,
+            _ => 0,
+        };
+        let stays = |id: &str| {
+            let message = id.parse().ok()?;
+            let found = node.reader().message(None, &message).ok()??;
+            Some(!found.deleted)
+        };
+        needless.extend(beyond(pictures, bytes_max, |id| stays(id) == Some(true)));
+        for upload in needless {
+            fs::remove_dir_all(&upload.folder).map_err(disk)?;
+        }
+        Ok(())
+    })
+    .await
 }
 
-fn needs(transfer: &TransferView, folder: &Path) -> bool {
-    let path = transfer.path.as_deref();
-    !transfer.state.is_over() && path.is_some_and(|path| path.starts_with(folder))
+/// Which of the pictures that have arrived do not stay. Each comes with its transfer, of which
+/// `stays` says whether it is still to be seen in a talk, and its size.
+fn beyond(
+    mut pictures: Vec<(Idle, String, u64)>,
+    bytes_max: u64,
+    stays: impl Fn(&str) -> bool,
+) -> Vec<Idle> {
+    pictures.sort_by_key(|(upload, ..)| Reverse(upload.modified));
+    let (mut count, mut bytes_left) = (0, bytes_max);
+    let mut beyond = Vec::new();
+    for (upload, id, bytes) in pictures {
+        match bytes_left.checked_sub(bytes) {
+            Some(left) if count < PICTURES_MAX && stays(&id) => {
+                (count, bytes_left) = (count + 1, left);
+            }
+            _ => beyond.push(upload),
+        }
+    }
+    beyond
 }
 
 /// A clock that was set back makes nothing old.
@@ -431,6 +486,40 @@ mod tests {
         let refused = receive_within(spool, name, body, LONG, shrinking).await;
         assert_eq!(refused.err().unwrap().status, 507);
         assert_eq!(entries(dir.path()), 0);
+    }
+
+    #[test]
+    fn the_latest_pictures_stay_within_their_limits() {
+        let dir = tempfile::tempdir().unwrap();
+        let picture = |age: u64, bytes: u64| {
+            let upload = Idle {
+                folder: PathBuf::from(age.to_string()),
+                modified: Some(SystemTime::UNIX_EPOCH + AGE_MAX - Duration::from_secs(age)),
+                _lock: File::open(dir.path()).unwrap(),
+            };
+            (upload, age.to_string(), bytes)
+        };
+        let gone = |pictures, bytes_max| -> Vec<String> {
+            let beyond = beyond(pictures, bytes_max, |id| id != "1");
+            let folders = beyond.into_iter().map(|upload| upload.folder);
+            folders.map(|folder| folder.display().to_string()).collect()
+        };
+        // The second was taken back; the oldest has no room any more, a smaller one would.
+        let some = || {
+            vec![
+                picture(4, 50),
+                picture(0, 60),
+                picture(1, 1),
+                picture(2, 40),
+            ]
+        };
+        assert_eq!(gone(some(), 149), ["1", "4"]);
+        assert_eq!(gone(some(), 150), ["1"]);
+        assert_eq!(gone(some(), 0), ["0", "1", "2", "4"]);
+        let max = u64::try_from(PICTURES_MAX).unwrap();
+        let many = |count| (2..2 + count).map(|age| picture(age, 1)).collect();
+        assert_eq!(gone(many(max), u64::MAX), [""; 0]);
+        assert_eq!(gone(many(max + 1), u64::MAX), [(max + 2).to_string()]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::node::TestNode;
 use crate::talk::{friends, until};
-use hallway_api::{LogQuery, OfferRequest, TakeRequest};
+use hallway_api::{LogQuery, OfferRequest, SendRequest, TakeRequest};
 use hallway_model::{EventKind, TransferState, TransferView};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -149,8 +149,11 @@ async fn a_picture_goes_from_browser_to_browser() {
     assert!(said[0].file.as_ref().unwrap().thumbnail);
     let place = done.path.unwrap();
     assert_eq!(std::fs::read(&place).unwrap(), GIF);
-    // What was uploaded is needed no more.
-    until_entries(&spool(&ann), 0).await;
+    // Whoever has sent it can still look at it. What is no picture is needed no more.
+    arrived(&ann, &bo, "to=Bo&name=x.txt", b"text").await;
+    until_entries(&spool(&ann), 1).await;
+    let sent = get(&ann, &format!("files/{}/content?inline=true", done.id), "").await;
+    assert_eq!((sent.status, sent.body.as_slice()), (200, GIF));
 
     for node in [&ann, &bo] {
         let small = get(node, &format!("files/{}/thumbnail", done.id), "").await;
@@ -227,6 +230,16 @@ async fn a_picture_goes_from_browser_to_browser() {
         (refused.status, refused.code().as_str()),
         (422, "file_unreadable")
     );
+
+    // Taken back, it goes with the next that is over.
+    let take_back = SendRequest {
+        to: "Bo".into(),
+        delete: Some(done.id.parse().unwrap()),
+        ..SendRequest::default()
+    };
+    ann.client.send(&take_back).await.unwrap();
+    arrived(&ann, &bo, "to=Bo&name=y.txt", b"text").await;
+    until_entries(&spool(&ann), 0).await;
 }
 
 #[tokio::test]
