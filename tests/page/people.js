@@ -165,6 +165,13 @@ export class Person {
     await this.page.screenshot({ path: `${SHOTS}/${name}.png` });
   }
 
+  /** Ends the browser while others go on. */
+  async leave() {
+    await this.check();
+    await this.browser.close();
+    this.closed = true;
+  }
+
   async check() {
     if (this.closed) return;
     for (const page of this.context.pages()) {

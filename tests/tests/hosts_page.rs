@@ -1,8 +1,10 @@
 //! The page in real browsers, between hosts; what happens there is in `tests/page/cases`.
 
+use hallway_tests::files;
 use hallway_tests::host::{Host, Plan};
 use hallway_tests::lab::Lan;
 use hallway_tests::{page, page_tests, past};
+use std::fs::File;
 
 page_tests![
     two_people_meet_and_talk_in_two_languages,
@@ -15,6 +17,7 @@ page_tests![
     one_tab_is_live,
     a_call_rings_is_answered_and_ends,
     a_bot_gets_a_token_and_loses_it,
+    files_on_their_way_tell_how_they_stand,
 ];
 
 /// Two people who have not met.
@@ -45,7 +48,12 @@ fn what_was_begun_outlasts_a_reload_and_a_restart() {
 }
 
 fn files_are_dropped_and_pictures_pasted() {
-    contacts("files");
+    let lan = Lan::of(3);
+    let ann = Host::start(&lan, 0, "Ann");
+    let (bo, cy) = (Host::start(&lan, 1, "Bo"), Host::start(&lan, 2, "Cy"));
+    ann.befriend(&bo);
+    ann.befriend(&cy);
+    page::run("files", &[&ann, &bo, &cy]);
 }
 
 fn a_hundred_thousand_messages_scroll() {
@@ -76,4 +84,21 @@ fn a_call_rings_is_answered_and_ends() {
 
 fn a_bot_gets_a_token_and_loses_it() {
     contacts("tokens");
+}
+
+fn files_on_their_way_tell_how_they_stand() {
+    let lan = Lan::of(2);
+    // Slow enough for all of it to be seen on its way.
+    lan.rate(0, Some(2_000_000));
+    let ann = Host::start(&lan, 0, "Ann");
+    let bo = Plan::new("Bo").disk(400 << 20).start(&lan, 1);
+    ann.befriend(&bo);
+    for number in 1..=5 {
+        files::large_file(&ann, &format!("{number}.img"), 15_000_000, number);
+    }
+    for name in ["large.img", "unwanted.img"] {
+        let file = File::create(files::outbox(&ann).join(name)).unwrap();
+        file.set_len(500_000_000).unwrap();
+    }
+    page::run("transfers", &[&ann, &bo]);
 }

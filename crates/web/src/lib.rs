@@ -33,7 +33,7 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 28] = assets![
+static ASSETS: [Asset; 26] = assets![
     ("index.html", HTML),
     ("style.css", CSS),
     ("icon.svg", SVG),
@@ -46,7 +46,6 @@ static ASSETS: [Asset; 28] = assets![
     ("app/format.js", SCRIPT),
     ("app/languages.js", SCRIPT),
     ("app/html.js", SCRIPT),
-    ("app/sends.js", SCRIPT),
     ("app/people.js", SCRIPT),
     ("app/talk.js", SCRIPT),
     ("app/composer.js", SCRIPT),
@@ -56,12 +55,11 @@ static ASSETS: [Asset; 28] = assets![
     ("app/uploads.js", SCRIPT),
     ("app/dialogs.js", SCRIPT),
     ("app/dialog.js", SCRIPT),
-    ("app/drafts.js", SCRIPT),
     ("app/icons.js", SCRIPT),
     ("app/qr.js", SCRIPT),
     ("app/settings.js", SCRIPT),
-    ("app/tokens.js", SCRIPT),
     ("app/verify.js", SCRIPT),
+    ("app/writing.js", SCRIPT),
 ];
 
 /// The routes of the page.

@@ -18,7 +18,7 @@ test("a running transfer says how far, how fast, how long and from where", () =>
   assert.equal(standing({ ...file, folder: true, files: 3 }, undefined, en), "2.0 MB · 3 files");
   const partial = { ...file, folder: true, files: 3, left_out: 2, left_out_names: ["socket"] };
   assert.equal(standing(partial, { state: "done" }, en), "2.0 MB · 3 files · 2 left out: socket, … · Complete");
-  assert.equal(standing(file, { state: "failed", failure: "source", moved: 5 }, en), "2.0 MB · Failed: the sender can no longer read it");
+  assert.equal(standing(file, { state: "failed", failure: "source", moved: 5 }, en), "2.0 MB · Failed: the file is no longer where it was sent from, or cannot be read");
   assert.equal(standing(file, { state: "of a later version", moved: 5 }, en), "2.0 MB · of a later version");
 });
 
@@ -41,6 +41,12 @@ test("what can be done depends on the state and on whose it is", () => {
   assert.deepEqual(of("done", true), ["open", "folder", "save"]);
   assert.deepEqual(of("done", false), []);
   assert.deepEqual(of("failed", true), []);
+  const sent = (path) => choices(file, { state: "failed", incoming: false, path }, en).map(([what]) => what);
+  assert.deepEqual(sent("/home/ann/uploads/notes.txt"), ["again"]);
+  assert.deepEqual(sent(`/home/ann/.local/share/hallway/uploads/${"0a".repeat(16)}/notes.txt`), []);
+  const full = (incoming) => standing(file, { state: "waiting_for_room", incoming }, en);
+  assert.match(full(true), /this computer is full/u);
+  assert.match(full(false), /their disk is full/u);
   assert.deepEqual(choices({ ...file, folder: true }, { state: "done", incoming: true }, en).map(([what]) => what), ["open", "folder"]);
   assert.deepEqual(choices(file, undefined, en), []);
   assert.ok(!isOpen(undefined));

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { day, duration, initials, isEmojiOnly, numberLines, parts, size } from "../assets/app/format.js";
 import { languages, pick } from "../assets/app/languages.js";
 import { lineSplitter } from "../assets/app/api.js";
-import { sends } from "../assets/app/sends.js";
+import { sends } from "../assets/app/writing.js";
 
 test("sizes have three digits at most", () => {
   assert.deepEqual([0, 999, 1000, 29_600_000, 999_600, 4_294_967_296].map(size), ["0 B", "999 B", "1.0 KB", "29.6 MB", "1.0 MB", "4.3 GB"]);

@@ -1,4 +1,5 @@
 // Who is called hears it on the page, answers, and is told how it goes; nobody here has sound.
+import { look } from "../look.js";
 import { Person } from "../people.js";
 
 export default async function calls(annHost, boHost) {
@@ -9,25 +10,20 @@ export default async function calls(annHost, boHost) {
   await ann.page.locator(".call", { hasText: /Calling Bo|Ringing at Bo/u }).waitFor();
   const ringing = bo.page.getByRole("alertdialog", { name: "Ann 来电" });
   await ringing.waitFor();
-  await ann.shot("calling-light-en");
-  await bo.shot("ringing-dark-zh");
-  // Nor is a call missed in a narrow window.
-  await bo.page.setViewportSize({ width: 360, height: 640 });
-  await ringing.waitFor();
-  await bo.shot("ringing-narrow-dark-zh");
-  await bo.page.setViewportSize({ width: 1280, height: 800 });
+  await look(ann, "calling-light-en");
+  await look(bo, "ringing-dark-zh");
   await ringing.getByRole("button", { name: "接听" }).click();
   const bar = ann.page.locator(".call[role=region]");
   await bar.getByRole("meter", { name: "Bo" }).waitFor();
   await bo.page.locator(".call").getByRole("button", { name: "静音" }).click();
   await bar.getByText("their microphone is off").waitFor();
-  await ann.shot("call-light-en");
+  await look(ann, "call-light-en");
   // Held down, the button lets through what is said; let go, it does not.
   const push = bo.page.getByRole("button", { name: "按住说话" });
   await push.hover();
   await bo.page.mouse.down();
   await bar.getByText("their microphone is off").waitFor({ state: "detached" });
-  await bo.shot("talking-dark-zh");
+  await look(bo, "talking-dark-zh");
   await bo.page.mouse.up();
   await bar.getByText("their microphone is off").waitFor();
   await push.focus();
@@ -37,6 +33,8 @@ export default async function calls(annHost, boHost) {
   await bar.getByText("their microphone is off").waitFor();
   await bo.page.locator(".call").getByRole("button", { name: "保持" }).click();
   await bar.getByText("on hold by the other side").waitFor();
+  await look(ann, "held-light-en");
+  await look(bo, "holding-dark-zh");
   await bar.getByRole("button", { name: "Hang up" }).click();
   await bo.page.locator(".call").waitFor({ state: "detached" });
   await ann.message(/Call, \d/u).waitFor();
@@ -47,4 +45,13 @@ export default async function calls(annHost, boHost) {
   await ann.page.locator(".head").getByRole("button", { name: "Call" }).click();
   await ringing.getByRole("button", { name: "拒绝" }).click();
   await ann.message("Declined call").waitFor();
+  await bo.page.locator(".head").getByRole("button", { name: "语音通话" }).click();
+  await ann.page.getByRole("alertdialog", { name: "Bo is calling" }).waitFor();
+  await look(ann, "ringing-light-en");
+  await look(bo, "calling-dark-zh");
+  await ann.page.getByRole("button", { name: "Answer" }).click();
+  await bo.page.locator(".call[role=region]").getByRole("meter", { name: "Ann" }).waitFor();
+  await ann.page.locator(".call").getByRole("button", { name: "Hold" }).click();
+  await bo.page.locator(".call").getByText("对方已保持通话").waitFor();
+  await look(bo, "held-dark-zh");
 }

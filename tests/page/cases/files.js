@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { look } from "../look.js";
 import { Person } from "../people.js";
 
-export default async function files(annHost, boHost) {
+export default async function files(annHost, boHost, cyHost) {
   const ann = await (await Person.at(annHost, { permissions: ["clipboard-read", "clipboard-write"] })).open();
-  const bo = await (await Person.at(boHost)).open();
+  const bo = await (await Person.at(boHost, { locale: "zh-CN", colorScheme: "dark" })).open();
+  const cy = await (await Person.at(cyHost)).open();
   const { page } = ann;
   await ann.choose("Bo");
   await bo.choose("Ann");
@@ -41,21 +43,31 @@ export default async function files(annHost, boHost) {
   const preview = page.locator(".attached img");
   await preview.waitFor();
   await ann.until(() => document.querySelector(".attached img").naturalWidth === 640);
-  await ann.shot("attached-light-en");
+  // To somebody else, too.
+  await page.getByRole("button", { name: "Send to others too…" }).click();
+  await page.getByRole("dialog", { name: "Send to others too…" }).getByRole("checkbox", { name: /^Cy/u }).check();
+  await look(ann, "several-light-en");
+  await page.getByRole("button", { name: "Done" }).click();
+  await page.getByRole("button", { name: "Also to Cy" }).waitFor();
+  await look(ann, "attached-light-en");
   await ann.say("two for you");
   await bo.message("two for you").waitFor();
-  await bo.message("年度报告 _b_2026.txt").getByText("Complete").waitFor();
+  await bo.message("年度报告 _b_2026.txt").getByText("完成").waitFor();
   const shown = bo.page.locator("li.message .picture img");
   await shown.waitFor();
   await bo.until(() => document.querySelector(".picture img").naturalWidth > 0);
-  await bo.shot("picture-light-en");
+  await look(bo, "picture-dark-zh");
   await bo.page.locator("li.message .picture button").click();
   await bo.until(() => document.querySelector(".viewer img").naturalWidth === 640);
+  await look(bo, "viewer-dark-zh");
   await bo.page.keyboard.press("Escape");
   await bo.page.locator(".viewer").waitFor({ state: "detached" });
   // The sender has kept what was sent, and can look at it too.
   await page.locator("li.message .picture button").click();
-  await ann.until(() => document.querySelector(".viewer img").naturalWidth > 0);
-  await ann.shot("viewer-light-en");
+  await ann.until(() => document.querySelector(".viewer img").naturalWidth === 640);
+  await look(ann, "viewer-light-en");
   await page.keyboard.press("Escape");
+  await cy.choose("Ann");
+  await cy.message("年度报告 _b_2026.txt").getByText("Complete").waitFor();
+  assert.equal(await cy.message("two for you").count(), 0);
 }

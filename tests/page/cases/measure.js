@@ -70,8 +70,7 @@ async function paint(host) {
     const page = await person.tab();
     await page.locator(".lists button.person").waitFor();
     times.push(await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime));
-    await person.browser.close();
-    person.closed = true;
+    await person.leave();
   }
   return median(times);
 }

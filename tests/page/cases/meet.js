@@ -1,5 +1,6 @@
 // Two strangers find each other and talk, one in English and one in Chinese.
 import assert from "node:assert/strict";
+import { look } from "../look.js";
 import { Person } from "../people.js";
 
 export default async function meet(annHost, boHost) {
@@ -23,7 +24,11 @@ export default async function meet(annHost, boHost) {
   // A stranger's message waits as a request, and nothing tells that it was seen.
   await bo.page.locator("section[aria-label=请求] button.person").click();
   await bo.page.getByRole("alert").filter({ hasText: "Ann 安 想和你聊天" }).waitFor();
-  await bo.shot("request-dark-zh");
+  await look(bo, "request-dark-zh");
+  const reader = await (await Person.at(boHost)).open();
+  await reader.choose("Ann 安");
+  await look(reader, "request-light-en");
+  await reader.leave();
   await bo.page.getByRole("button", { name: "接受" }).click();
   await bo.page.getByRole("alert").waitFor({ state: "detached" });
   await bo.say("好的，十二点");
@@ -53,6 +58,35 @@ export default async function meet(annHost, boHost) {
   await ann.message("oops").getByRole("button", { name: "Delete" }).click();
   await ann.page.locator("dialog").getByRole("button", { name: "Delete" }).click();
   await bo.message("消息已撤回").waitFor();
+
+  // The same with the keyboard alone: from where one writes up to the messages, and into one.
+  const { keyboard } = ann.page;
+  const focused = (what) => ann.until((wanted) => document.activeElement.matches(wanted), what);
+  await ann.area.press("Shift+Tab");
+  await keyboard.press("Shift+Tab");
+  await focused(".log, .log *");
+  const row = () => ann.page.evaluate(() => document.activeElement.closest("li.message")?.querySelector(":scope > .bubble > .text")?.textContent);
+  while (!(await row())?.includes("好的")) await keyboard.press("ArrowUp");
+  await focused("li.message");
+  await keyboard.press("Tab");
+  await focused("[aria-label=React]");
+  await keyboard.press("Enter");
+  await focused(".actions button");
+  await keyboard.press("Enter");
+  await bo.message("好的").locator(".reactions", { hasText: "👍" }).waitFor();
+  await focused("li.message");
+  for (let i = 0; i < 3; i += 1) await keyboard.press("Tab");
+  await focused("[aria-label=Reply]");
+  await keyboard.press("Enter");
+  await focused("textarea");
+  await ann.page.locator(".composer .about", { hasText: "好的" }).waitFor();
+  await keyboard.press("Escape");
+  await keyboard.press("Control+k");
+  await ann.page.locator("dialog input").fill("noon");
+  await ann.page.locator("dialog time").waitFor();
+  await keyboard.press("ArrowDown");
+  await keyboard.press("Enter");
+  await ann.page.locator("li.marked", { hasText: "Lunch at noon" }).waitFor();
   await ann.shot("talk-light-en");
   await bo.shot("talk-dark-zh");
 }

@@ -1,5 +1,6 @@
 // A page that is loaded again and a node that is killed: no draft is lost, and all goes on.
 import assert from "node:assert/strict";
+import { look } from "../look.js";
 import { Person } from "../people.js";
 
 export default async function restart(annHost, boHost) {
@@ -23,6 +24,8 @@ export default async function restart(annHost, boHost) {
   await page.getByRole("button", { name: "Mute notifications" }).click();
   await page.locator(".lists button.person small svg").waitFor();
 
+  const other = await (await Person.at(annHost, { locale: "zh-CN", colorScheme: "dark" })).open();
+  await other.choose("Bo");
   await annHost.kill();
   const trouble = page.getByRole("alert").filter({ hasText: "The node does not answer" });
   await trouble.waitFor();
@@ -32,7 +35,10 @@ export default async function restart(annHost, boHost) {
   // What could not be sent is there to be sent.
   await page.getByRole("status").waitFor();
   await ann.until(() => document.querySelector("textarea").value === "half a sentence");
-  await ann.shot("down-light-en");
+  await look(ann, "down-light-en");
+  await other.page.locator(".trouble").waitFor();
+  await look(other, "down-dark-zh");
+  await other.leave();
   const told = boHost.tell(annHost, "are you there?");
   await annHost.up();
   await trouble.waitFor({ state: "detached" });

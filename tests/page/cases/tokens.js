@@ -1,5 +1,6 @@
 // A token for a bot: made on the page, good for what was allowed and nothing else, and revoked.
 import assert from "node:assert/strict";
+import { look } from "../look.js";
 import { Person } from "../people.js";
 
 export default async function tokens(annHost, boHost) {
@@ -25,11 +26,11 @@ export default async function tokens(annHost, boHost) {
   await page.getByRole("status").filter({ hasText: "Copied" }).waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), said);
   assert.equal(await dialog.getByRole("textbox", { name: "Address of the API" }).inputValue(), new URL(page.url()).origin);
-  await ann.shot("token-made-light-en");
+  await look(ann, "token-made-light-en");
   await dialog.getByRole("button", { name: "Done" }).click();
   await secret.waitFor({ state: "detached" });
   await dialog.locator("li", { hasText: "notes / 笔记" }).getByText(/read messages · only with Bo/u).waitFor();
-  await ann.shot("tokens-light-en");
+  await look(ann, "tokens-light-en");
 
   const status = (path, body) => page.evaluate(async ([token, where, sent]) => {
     const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };

@@ -1,12 +1,11 @@
 // Where a message is written. A draft is kept for each talk, whatever happens to the page.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
-import { draftOf, keepDraft } from "./drafts.js";
 import { Attached, Uploads } from "./files.js";
 import { Icon } from "./icons.js";
-import { sends } from "./sends.js";
 import { alsoOf, attachedOf } from "./state.js";
 import { pastedFiles, pastedName } from "./uploads.js";
+import { draftOf, keepDraft, sends } from "./writing.js";
 
 const TYPING_EVERY_MS = 4000;
 const TEXT_BYTES_MAX = 32 * 1024;
@@ -19,6 +18,7 @@ export function Composer({ app, peer, talk }) {
   const chooser = useRef();
   const attached = editing ? [] : attachedOf(app.state, peer.id);
   const typedAt = useRef(0);
+  const failed = useRef(null);
   useEffect(() => {
     if (editing) setText(editing.text);
     if (editing || replying) area.current.focus();
@@ -68,7 +68,10 @@ export function Composer({ app, peer, talk }) {
     }
     if (!said) return;
     if (new TextEncoder().encode(said).length > TEXT_BYTES_MAX) return app.tell(t.tooLong);
-    const request = { to: peer.id, text: said, client_id: crypto.randomUUID() };
+    // What is sent again after a failure may have come through the first time.
+    const what = [said, editing?.id, replying?.id].join(" ");
+    const id = failed.current?.what === what ? failed.current.id : crypto.randomUUID();
+    const request = { to: peer.id, text: said, client_id: id };
     if (editing) request.edit = editing.id;
     if (replying) request.reply_to = replying.id;
     const before = text;
@@ -77,9 +80,13 @@ export function Composer({ app, peer, talk }) {
     app.dispatch({ type: "written", peer: peer.id });
     try {
       await app.api.post("messages", request);
+      failed.current = null;
       if (!editing && draftOf(peer.id) === before) keepDraft(peer.id, "");
     } catch (error) {
-      setText((now) => now || before);
+      failed.current = { what, id };
+      if (editing) app.dispatch({ type: "edit", peer: peer.id, message: { ...editing, text: before } });
+      else setText((now) => now || before);
+      if (replying) app.dispatch({ type: "reply", peer: peer.id, message: replying });
       app.fail(error);
     }
   };

@@ -2,13 +2,12 @@
 import { useEffect, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { isoDay, when } from "./format.js";
-import { sends } from "./sends.js";
-import { Settings } from "./settings.js";
+import { Settings, Tokens } from "./settings.js";
 import { alsoOf, people, peerOf } from "./state.js";
 import { Dialog } from "./dialog.js";
 import { Circle, dotOf, lineOf } from "./people.js";
-import { Tokens } from "./tokens.js";
 import { Verify } from "./verify.js";
+import { sends } from "./writing.js";
 
 /** A question, and then again what was open before it. */
 function Confirm({ app: page, dialog }) {
@@ -40,9 +39,17 @@ function Search({ app }) {
     if (message) app.jump(id, { id: message });
     else app.select(id);
   };
+  /** The arrows go through what was found. */
+  const step = (event) => {
+    const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const all = [...event.currentTarget.querySelectorAll("input, .person")];
+    all[Math.max(0, all.indexOf(document.activeElement) + by)]?.focus();
+  };
   const named = [...lists.requests, ...lists.contacts, ...lists.nearby].slice(0, words.trim() ? 8 : 20);
   return html`<${Dialog} app=${app} title=${t.search} wide>
-    <input autofocus type="search" value=${words} onInput=${(event) => setWords(event.target.value)} placeholder=${t.searchHint} aria-label=${t.searchHint}
+    <div class="search-all" onKeyDown=${step}><input autofocus type="search" value=${words} onInput=${(event) => setWords(event.target.value)} placeholder=${t.searchHint} aria-label=${t.searchHint}
       onKeyDown=${(event) => {
         if (event.key === "Escape") app.close();
         else if (sends(event) && named[0]) go(named[0].id);
@@ -58,7 +65,7 @@ function Search({ app }) {
           <span class="who"><b>${name}</b><span class="last">${lineOf(message, state.me.id, t)}</span></span><span class="aside"><time>${when(message.at, now, t.code)}</time></span></button></li>`;
       })}
       ${words.trim() && !named.length && !found.length && html`<li class="hint">${t.noResults}</li>`}
-    </ul>
+    </ul></div>
   <//>`;
 }
 

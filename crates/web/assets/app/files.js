@@ -67,6 +67,7 @@ function Viewer({ app, message, small: address, whole: there, close }) {
   const mine = message.from === app.state.me.id;
   const box = useRef();
   const [whole, setWhole] = useState(null);
+  const [lost, setLost] = useState(!there);
   useEffect(() => {
     box.current.showModal();
     if (!there) return undefined;
@@ -77,7 +78,7 @@ function Viewer({ app, message, small: address, whole: there, close }) {
       made = URL.createObjectURL(blob);
       setWhole(made);
     // What we have sent may not be where it was any more: then the small one stays.
-    }, (error) => gone || mine || app.fail(error));
+    }, (error) => gone || (mine ? setLost(true) : app.fail(error)));
     return () => {
       gone = true;
       if (made) URL.revokeObjectURL(made);
@@ -85,7 +86,7 @@ function Viewer({ app, message, small: address, whole: there, close }) {
   }, []);
   return html`<dialog ref=${box} class="viewer" aria-label=${file.name} onClose=${close} onClick=${() => box.current.close()}>
     <img src=${whole ?? address} alt=${file.name} />
-    <footer onClick=${(event) => event.stopPropagation()}><span dir="auto">${file.name} · ${size(file.bytes)}</span>
+    <footer onClick=${(event) => event.stopPropagation()}><span dir="auto">${file.name} · ${size(file.bytes)}${lost ? ` · ${t.onlyPreview}` : ""}</span>
       ${whole && html`<button onClick=${() => save(app, message)}>${t.saveAs}</button>`}
       <button onClick=${() => box.current.close()} autofocus>${t.close}</button></footer>
   </dialog>`;
@@ -117,6 +118,7 @@ export function FileCard({ message, app }) {
   const { file } = message;
   const act = (what) => {
     if (what === "save") return save(app, message);
+    if (what === "again") return app.act(api.post("files", { to: message.to, path: transfer.path }));
     if (what === "open" || what === "folder") return app.act(api.post(`files/${message.id}/open`, { folder: what === "folder" }));
     return app.act(api.post(`files/${message.id}/${what}`, what === "accept" ? {} : undefined));
   };

@@ -163,9 +163,9 @@ function App({ api }) {
     return () => removeEventListener("keydown", key);
   }, []);
 
-  if (!live) return html`<div class="whole"><h1>Hallway</h1><p>${t.takeOver}</p><button class="primary" onClick=${take}>${t.takeOverGo}</button></div>`;
-  if (state.trouble === "no_token") return html`<div class="whole"><h1>${t.noTokenTitle}</h1><p>${t.noToken}</p></div>`;
-  if (!state.me) return html`<div class="whole">${state.trouble && html`<p role="alert">${t.down}</p>`}</div>`;
+  if (!live) return html`<main class="whole"><h1>Hallway</h1><p>${t.takeOver}</p><button class="primary" onClick=${take}>${t.takeOverGo}</button></main>`;
+  if (state.trouble === "no_token") return html`<main class="whole"><h1>${t.noTokenTitle}</h1><p>${t.noToken}</p></main>`;
+  if (!state.me) return html`<main class="whole">${state.trouble && html`<p role="alert">${t.down}</p>`}</main>`;
   const peer = state.peers[state.selected];
   return html`
     ${state.trouble && html`<div class="trouble" role="alert">${t.down}</div>`}

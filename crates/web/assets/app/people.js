@@ -1,9 +1,9 @@
 // The left side: who we are, search, and everybody in three lists.
 import { html } from "./html.js";
-import { draftOf } from "./drafts.js";
 import { hue, initials, when } from "./format.js";
 import { Icon } from "./icons.js";
 import { ambiguous, isMuted, people, talkOf } from "./state.js";
+import { draftOf } from "./writing.js";
 
 export function Circle({ id, name, state, small }) {
   return html`<span class=${`circle${small ? " small" : ""}`} style=${{ "--hue": hue(id) }} aria-hidden="true">

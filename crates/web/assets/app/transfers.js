@@ -14,13 +14,18 @@ export function standing(file, transfer, t) {
     unfinished ? `${size(moved)} / ${size(file.bytes)} (${percent(moved, file.bytes)} %)` : size(file.bytes),
     file.folder && t.fileCount(file.files),
     file.left_out > 0 && t.leftOut(file.left_out, file.left_out_names ?? []),
-    state === "failed" ? t.failure[transfer.failure] ?? t.fileState.failed : state && (t.fileState[state] ?? state),
+    state === "failed" ? t.failure[transfer.failure] ?? t.fileState.failed
+      : state === "waiting_for_room" && transfer.incoming ? t.noRoomHere : state && (t.fileState[state] ?? state),
     transfer?.rate && `${size(transfer.rate)}/s`,
     transfer?.left_ms > 0 && t.left(duration(transfer.left_ms)),
     state === "running" && transfer.resumed_at && t.resumedAt(percent(transfer.resumed_at, file.bytes)),
     state === "running" && transfer.changed > 0 && t.changed,
   ].filter(Boolean).join(" · ");
 }
+
+const ENDED_BADLY = ["failed", "declined", "cancelled_by_us", "cancelled_by_them"];
+/** What a page has uploaded is kept only until it is over. */
+const UPLOADED = /\/uploads\/[0-9a-f]{32}\//u;
 
 /** What can be done with it: pairs of an action and its word. */
 export function choices(file, transfer, t) {
@@ -33,6 +38,7 @@ export function choices(file, transfer, t) {
     (state === "running" || state?.startsWith("waiting_for_")) && ["pause", t.pause],
     state === "paused_by_us" && ["resume", t.resume],
     isOpen(transfer) && ["cancel", t.cancel],
+    !incoming && ENDED_BADLY.includes(state) && transfer.path && !UPLOADED.test(transfer.path) && ["again", t.sendAgain],
   ].filter(Boolean);
 }
 
