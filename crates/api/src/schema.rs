@@ -216,7 +216,8 @@ pub struct SettingsRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downloads: Option<PathBuf>,
     /// `HOST` or `HOST:PORT` of everybody to stay connected with. One that is added is connected
-    /// at once and at every start; one that is left out is no longer from the next start on.
+    /// at once and at every start. One that is left out is dropped at once, and whoever answered
+    /// there is disconnected unless they are known in any other way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub static_peers: Option<Vec<String>>,
 }

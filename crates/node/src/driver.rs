@@ -4,7 +4,7 @@ use crate::arithmetic::{ConnectError, Handshaker};
 use crate::audio::Devices;
 use crate::calls::{Calls, Report};
 use crate::clock::Clock;
-use crate::config::parse_address;
+use crate::config::{Address, parse_address};
 use crate::connection::Connection;
 use crate::desktop::Desktop;
 use crate::dial::{self, Reached};
@@ -16,19 +16,17 @@ use crate::links::{self, Links};
 use crate::listener::{Incoming, counter};
 use crate::node::keep_reachable;
 use crate::publisher::News;
-use hallway_model::{
-    Answer, Command, CounterView, EventKind, PORT_DEFAULT, Refusal, STATIC_PEERS_MAX, Setting,
-};
+use hallway_model::{Answer, Command, CounterView, EventKind, PORT_DEFAULT, Refusal, Setting};
 use hallway_proto::Engine;
 use hallway_proto::handshake::{Purpose, Suite};
-use hallway_proto::io::{CommandId, ConnId, DialId, Input, Output, Sighting, StoreToken};
+use hallway_proto::io::{CommandId, ConnId, DialId, Input, Output, Sighting, StaticId, StoreToken};
 use hallway_store::{Completion, Reader};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::sleep_until;
 
 /// Inputs handled before their outputs are carried out: one acknowledgement, one write to a
@@ -62,8 +60,8 @@ pub(crate) struct Driver {
     /// Where others reach us, by interface.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) version: &'static str,
-    /// Addresses that were chosen while it runs or before.
-    pub(crate) kept_reachable: HashSet<String>,
+    /// Addresses that were chosen while it runs or before, and what looks for each.
+    pub(crate) chosen: HashMap<String, (StaticId, JoinHandle<()>)>,
     pub(crate) reader: Reader,
     pub(crate) disk: Disk,
     pub(crate) files: Files,
@@ -151,22 +149,41 @@ impl Driver {
     }
 
     fn handle_request(&mut self, request: Request) {
-        if let Command::Set(Setting::StaticPeers(addresses)) = &request.command {
-            self.keep_reachable(addresses);
-        }
+        let chooses = matches!(&request.command, Command::Set(Setting::StaticPeers(_)));
         let command = CommandId(self.next_id());
         self.answers.insert(command, request.answer);
         self.handle(Input::Command(command, request.command));
+        if chooses {
+            self.keep_chosen();
+        }
     }
 
-    /// Looks for these addresses until they are known, each once.
-    pub(crate) fn keep_reachable(&mut self, addresses: &[String]) {
-        for text in addresses.iter().take(STATIC_PEERS_MAX) {
+    /// Keeps an address reachable, from when it is known.
+    pub(crate) fn keep_reachable(&mut self, address: Address) -> (StaticId, JoinHandle<()>) {
+        let id = StaticId(self.next_id());
+        let looking = keep_reachable(id, address, self.loaded.clone());
+        (id, tokio::spawn(looking))
+    }
+
+    /// Keeps reachable what is chosen now, and no longer what was chosen before.
+    pub(crate) fn keep_chosen(&mut self) {
+        let chosen = self.engine.static_peers().to_vec();
+        for (_, (id, looking)) in self.chosen.extract_if(|text, _| !chosen.contains(text)) {
+            looking.abort();
+            let loaded = self.loaded.clone();
+            tokio::spawn(async move {
+                // Whatever it has found is handed in by then. A driver that is gone keeps nothing.
+                let _ = looking.await;
+                let _ = loaded.send(Input::Unstatic(id));
+            });
+        }
+        for text in chosen {
             // What is no address was refused before it came here.
-            if let Ok(address) = parse_address(text, PORT_DEFAULT)
-                && self.kept_reachable.insert(text.clone())
+            if !self.chosen.contains_key(&text)
+                && let Ok(address) = parse_address(&text, PORT_DEFAULT)
             {
-                tokio::spawn(keep_reachable(address, self.loaded.clone()));
+                let kept = self.keep_reachable(address);
+                self.chosen.insert(text, kept);
             }
         }
     }

@@ -15,9 +15,9 @@ use crate::links::Links;
 use crate::{calls, listener, publisher};
 use hallway_model::{Name, PORT_DEFAULT, PeerId, Relation, StorageFault, Write};
 use hallway_proto::handshake::{Admission, LocalKeys, Policy};
-use hallway_proto::io::Input;
+use hallway_proto::io::{Input, StaticId};
 use hallway_store::{DatabaseKey, OpenError, StoreError};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -227,9 +227,6 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
             discovery.expect(contact);
         }
     }
-    for address in config.peers {
-        tokio::spawn(keep_reachable(address, loaded_tx.clone()));
-    }
     let files = Files::new(
         handshaker.clone(),
         folder,
@@ -243,7 +240,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         port,
         addresses: Vec::new(),
         version: config.version,
-        kept_reachable: HashSet::new(),
+        chosen: HashMap::new(),
         reader: reader.clone(),
         disk,
         files,
@@ -260,8 +257,10 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         last_id: 0,
         trouble: BTreeMap::new(),
     };
-    let chosen = driver.engine.static_peers().to_vec();
-    driver.keep_reachable(&chosen);
+    for address in config.peers {
+        driver.keep_reachable(address);
+    }
+    driver.keep_chosen();
     let sources = Sources {
         inputs,
         incoming,
@@ -298,12 +297,16 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
 }
 
 /// Resolves a configured address until it is known, and hands it to the engine.
-pub(crate) async fn keep_reachable(address: Address, inputs: mpsc::UnboundedSender<Input>) {
+pub(crate) async fn keep_reachable(
+    id: StaticId,
+    address: Address,
+    inputs: mpsc::UnboundedSender<Input>,
+) {
     loop {
         match address.resolve().await {
             Ok(addresses) if !addresses.is_empty() => {
                 // A driver that is gone needs no addresses.
-                let _ = inputs.send(Input::Static(addresses));
+                let _ = inputs.send(Input::Static(id, addresses));
                 return;
             }
             Ok(_) => {}

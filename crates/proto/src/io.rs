@@ -17,6 +17,10 @@ pub struct ConnId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialId(pub u64);
 
+/// Names an address that is kept reachable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StaticId(pub u64);
+
 /// Names a command until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u64);
@@ -62,8 +66,10 @@ pub enum Input {
     Sighted(PeerId, Sighting),
     /// An announcement was withdrawn or ran out.
     Unsighted(PeerId),
-    /// An address from the configuration or given to `connect` is to be kept reachable.
-    Static(Vec<SocketAddr>),
+    /// An address that was configured or chosen is to be kept reachable.
+    Static(StaticId, Vec<SocketAddr>),
+    /// No longer.
+    Unstatic(StaticId),
     /// A handshake has proved who is at the other end.
     Established {
         /// The new connection.

@@ -7,7 +7,7 @@ use super::world::{Crash, Happening, Host, Mind, World, micros};
 use super::{ms, secs};
 use hallway_model::{Name, PeerId, Status};
 use hallway_proto::handshake::{Entropy, Established, Handshake, Policy, Purpose, Step, Suite};
-use hallway_proto::io::{ConnId, DialId, Input, Output, Sighting};
+use hallway_proto::io::{ConnId, DialId, Input, Output, Sighting, StaticId};
 use hallway_proto::limits::DIALS_MAX;
 use hallway_proto::{Config, Engine};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -108,8 +108,8 @@ impl World {
             rings: (0, 0),
         }));
         self.input(host, Input::Links(vec![address]));
-        for address in statics {
-            self.input(host, Input::Static(vec![address]));
+        for (id, address) in (0..).map(StaticId).zip(statics) {
+            self.input(host, Input::Static(id, vec![address]));
         }
         let next = self.range(ANNOUNCE_EVERY_US);
         self.after(next, Happening::Announce(host, life));
@@ -810,7 +810,8 @@ fn shown(input: &Input) -> String {
         Input::Command(..)
         | Input::Sighted(..)
         | Input::Unsighted(_)
-        | Input::Static(_)
+        | Input::Static(..)
+        | Input::Unstatic(_)
         | Input::DialFailed(..)
         | Input::Closed(_)
         | Input::Stored(..)

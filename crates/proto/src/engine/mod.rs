@@ -13,7 +13,7 @@ mod transfers;
 
 use crate::directory::{Directory, Entry};
 use crate::handshake::Suite;
-use crate::io::{CommandId, ConnId, DialId, Input, Output, Sighting};
+use crate::io::{CommandId, ConnId, DialId, Input, Output, Sighting, StaticId};
 use crate::ledger::{Ledger, Then};
 use crate::limits::*;
 use crate::outbox::Outbox;
@@ -56,7 +56,7 @@ pub struct Engine {
     directory: Directory,
     ledger: Ledger,
     dials: BTreeMap<DialId, Purpose>,
-    statics: Vec<Static>,
+    statics: BTreeMap<StaticId, Static>,
     last_dial: u64,
     /// Entries by the time they need attention.
     agenda: BTreeSet<(Instant, PeerId)>,
@@ -82,8 +82,8 @@ pub struct Engine {
 enum Purpose {
     /// A session with this peer.
     Peer(PeerId),
-    /// The address in [`Engine::statics`] at this index.
-    Static(usize),
+    /// One of [`Engine::statics`].
+    Static(StaticId),
     /// `hallway connect`, to be answered.
     Connect(CommandId, Vec<SocketAddr>),
 }
@@ -131,7 +131,7 @@ impl Engine {
             directory,
             ledger: Ledger::default(),
             dials: BTreeMap::new(),
-            statics: Vec::new(),
+            statics: BTreeMap::new(),
             last_dial: 0,
             agenda: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -171,15 +171,17 @@ impl Engine {
                 self.directory.clear_sighting(&peer);
                 self.settle(peer, now);
             }
-            Input::Static(addresses) => {
+            Input::Static(id, addresses) => {
                 let dialer = crate::dialer::Dialer::default();
-                self.statics.push(Static {
+                let target = Static {
                     addresses,
                     peer: None,
                     dialer,
-                });
+                };
+                self.statics.insert(id, target);
                 self.dial_statics(now);
             }
+            Input::Unstatic(id) => self.handle_unstatic(id, now),
             Input::Established {
                 conn,
                 dial,
@@ -252,7 +254,7 @@ impl Engine {
 
     /// When [`Input::Timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let statics = self.statics.iter();
+        let statics = self.statics.values();
         let statics = statics.filter(|s| !self.stopping && !self.is_reached(s));
         let statics = statics.filter_map(|s| s.dialer.deadline()).min();
         let transfers = self.transfers.deadline().filter(|_| !self.stopping);
@@ -319,7 +321,7 @@ impl Engine {
         let retry_at = now.mono + std::time::Duration::from_millis(100 + u64::from(self.jitter()));
         let dialer = match &purpose {
             Purpose::Peer(peer) => self.directory.get_mut(peer).map(|entry| &mut entry.dialer),
-            Purpose::Static(index) => self.statics.get_mut(*index).map(|s| &mut s.dialer),
+            Purpose::Static(id) => self.statics.get_mut(id).map(|s| &mut s.dialer),
             Purpose::Connect(..) => None,
         };
         match dialer {
@@ -381,8 +383,8 @@ impl Engine {
                 }
                 self.settle(peer, now);
             }
-            Purpose::Static(index) => {
-                if let Some(target) = self.statics.get_mut(index) {
+            Purpose::Static(id) => {
+                if let Some(target) = self.statics.get_mut(&id) {
                     let longest = DIAL_BACKOFF_NEAR;
                     target
                         .dialer
@@ -409,12 +411,14 @@ impl Engine {
     }
 
     fn dial_statics(&mut self, now: Now) {
-        for index in 0..self.statics.len() {
-            let target = &self.statics[index];
-            if !self.stopping && !self.is_reached(target) && target.dialer.is_due(now.mono) {
-                let addresses = target.addresses.clone();
-                self.dial(Purpose::Static(index), None, addresses, now);
-            }
+        let due = self.statics.iter().filter(|(_, target)| {
+            !self.stopping && !self.is_reached(target) && target.dialer.is_due(now.mono)
+        });
+        let due: Vec<_> = due
+            .map(|(id, target)| (*id, target.addresses.clone()))
+            .collect();
+        for (id, addresses) in due {
+            self.dial(Purpose::Static(id), None, addresses, now);
         }
     }
 
@@ -452,7 +456,7 @@ impl Engine {
             }
             self.settle(peer, now);
         }
-        for target in &mut self.statics {
+        for target in self.statics.values_mut() {
             target.dialer.encourage();
         }
         self.dial_statics(now);

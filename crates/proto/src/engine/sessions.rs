@@ -4,7 +4,7 @@ use super::{Engine, Purpose, Static};
 use crate::directory::Entry;
 use crate::frame::{Bye, Frame, Hold, Profile};
 use crate::handshake::{self, Established, Role};
-use crate::io::{ConnId, DialId, Output};
+use crate::io::{ConnId, DialId, Output, StaticId};
 use crate::limits::*;
 use crate::session::{Session, SessionError};
 use hallway_model::{
@@ -134,11 +134,11 @@ impl Engine {
             Some(Purpose::Connect(command, _)) => {
                 self.refuse(command, Refusal::new(Problem::Unreachable, why));
             }
-            Some(Purpose::Static(index)) => {
-                if let Some(target) = self.statics.get_mut(index) {
+            Some(Purpose::Static(id)) => {
+                if let Some(target) = self.statics.get_mut(&id) {
                     target.peer = Some(peer);
                 }
-                self.fail_dial(Purpose::Static(index), why, now);
+                self.fail_dial(Purpose::Static(id), why, now);
             }
             Some(Purpose::Peer(peer)) => self.fail_dial(Purpose::Peer(peer), why, now),
             None => {}
@@ -154,10 +154,10 @@ impl Engine {
                     self.reply(command, Answer::Peer(view));
                 }
             }
-            Some(Purpose::Static(index)) => {
+            Some(Purpose::Static(id)) => {
                 // A peer that closes at once is dialled later and later.
                 let jitter = self.jitter();
-                if let Some(target) = self.statics.get_mut(index) {
+                if let Some(target) = self.statics.get_mut(&id) {
                     let before = target.peer.replace(peer).filter(|before| *before != peer);
                     let (first, longest) = (DIAL_BACKOFF_FIRST, DIAL_BACKOFF_NEAR);
                     target
@@ -174,11 +174,32 @@ impl Engine {
 
     /// Somebody else answers now at the address at which this peer was wanted.
     fn unwant(&mut self, peer: PeerId, now: Now) {
-        let elsewhere = self.statics.iter().any(|s| s.peer == Some(peer));
+        let elsewhere = self.statics.values().any(|s| s.peer == Some(peer));
         if let Some(entry) = self.directory.get_mut(&peer) {
             entry.wanted = elsewhere;
         }
         self.settle(peer, now);
+    }
+
+    /// An address is to be kept reachable no longer. Whoever answered there is left alone if they
+    /// are known in any other way.
+    pub(super) fn handle_unstatic(&mut self, id: StaticId, now: Now) {
+        let Some(target) = self.statics.remove(&id) else {
+            return;
+        };
+        let dial = target.dialer.dialing();
+        if let Some(dial) = dial.filter(|dial| self.dials.remove(dial).is_some()) {
+            self.outputs.push_back(Output::CancelDial(dial));
+        }
+        let Some(peer) = target.peer else { return };
+        self.unwant(peer, now);
+        let unknown = self.directory.get(&peer).is_some_and(|entry| {
+            !entry.needs_session() && !entry.is_request() && entry.sighting.is_none()
+        });
+        if unknown && let Some(session) = self.directory.take_session(&peer) {
+            self.end_session(session, Some(Bye::Idle), now);
+            self.settle(peer, now);
+        }
     }
 
     pub(super) fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -284,7 +305,7 @@ impl Engine {
         }
         if first {
             let answered = |target: &&mut Static| target.peer == Some(peer);
-            for target in self.statics.iter_mut().filter(answered) {
+            for target in self.statics.values_mut().filter(answered) {
                 target.dialer.handle_reached();
             }
         }
