@@ -43,14 +43,15 @@ const TRIALS_WAITING: usize = 256;
 /// What digital silence counts as: less than any sound of 16 bits.
 const SILENCE_DBFS: f32 = -127.0;
 
-/// Replies with how loud it is while it is recorded and played. What fails before there is a sound
-/// is refused.
+/// Replies with how loud it is while it is recorded and played, to whoever stays: nobody else is
+/// to be heard, or to hear anything. What fails before there is a sound is refused.
 pub(super) async fn test(State(node): State<Handle>) -> Result<Response> {
     let (lines, mut told) = mpsc::channel(TRIALS_WAITING);
     tokio::task::spawn_blocking(move || {
         // A reader that is gone, or does not read, misses what it does not take.
         let tell = |line| drop(lines.try_send(line));
-        let tried = node.devices().try_out(TRY, |trial| {
+        let is_wanted = || !lines.is_closed();
+        let tried = node.devices().try_out(TRY, is_wanted, |trial| {
             tell(Ok(match trial {
                 Trial::Hearing(dbfs) => TrialView::Hearing {
                     dbfs: dbfs.max(SILENCE_DBFS),

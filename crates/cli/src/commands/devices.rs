@@ -88,7 +88,7 @@ async fn try_out(cx: &Context<'_>) -> Result {
     cx.out.note(&text::try_speak(TRY));
     let tried = off_the_reactor(move || {
         let mut playing = false;
-        let tried = devices.try_out(TRY, |trial| {
+        let show = |trial| {
             let level = match trial {
                 Trial::Hearing(level) => level,
                 Trial::Playing(level) => {
@@ -104,7 +104,8 @@ async fn try_out(cx: &Context<'_>) -> Result {
                 // A meter that cannot be shown is no reason to stop.
                 let _ = write!(io::stderr(), "\r{}", meter(level));
             }
-        });
+        };
+        let tried = devices.try_out(TRY, || true, show);
         end_meter(terminal);
         tried
     })

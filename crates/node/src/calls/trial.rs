@@ -25,11 +25,13 @@ pub enum Trial {
 }
 
 impl Devices {
-    /// Records for so long and plays it back, and tells of its progress ten times a second. Blocks
-    /// the caller. Returns the loudest that was heard, in dB of full scale.
+    /// Records for so long and plays it back, and tells of its progress ten times a second, for as
+    /// long as it is wanted. Blocks the caller. Returns the loudest that was heard, in dB of full
+    /// scale.
     pub fn try_out(
         &self,
         length: Duration,
+        is_wanted: impl Fn() -> bool,
         mut tell: impl FnMut(Trial),
     ) -> Result<f32, AudioError> {
         let system = |error: std::io::Error| AudioError::System(error.to_string());
@@ -44,7 +46,11 @@ impl Devices {
             woken.clear();
             clock.mono()
         };
+        let mut loudest = f32::NEG_INFINITY;
         while room.devices().is_none() {
+            if !is_wanted() {
+                return Ok(loudest);
+            }
             let now = wait();
             room.handle_news(now);
             if now.0 > u64::try_from(OPEN_WITHIN.as_micros()).unwrap_or(u64::MAX) {
@@ -57,9 +63,11 @@ impl Devices {
         let samples = length.as_millis() * u128::from(SAMPLE_RATE) / 1000;
         let samples = usize::try_from(samples).unwrap_or(usize::MAX);
         let mut recording = Vec::with_capacity(samples);
-        let mut loudest = f32::NEG_INFINITY;
         let mut told_at = clock.mono();
         while recording.len() < samples {
+            if !is_wanted() {
+                return Ok(loudest);
+            }
             let now = wait();
             room.handle_news(now);
             if let Some(why) = room.why_none(SoundDirection::Input) {
@@ -79,7 +87,7 @@ impl Devices {
         }
         let mut meter = hallway_voice::level::Meter::new();
         let mut left = recording.as_slice();
-        while !left.is_empty() {
+        while !left.is_empty() && is_wanted() {
             let now = wait();
             room.handle_news(now);
             if let Some(why) = room.why_none(SoundDirection::Output) {
@@ -97,5 +105,26 @@ impl Devices {
             }
         }
         Ok(loudest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::Source;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_try_that_nobody_wants_any_more_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let devices = Devices::new(Source::Parrot, dir.path().join("devices"));
+        let told = Cell::new(0);
+        // It would go on for long otherwise.
+        let length = Duration::from_mins(10);
+        let tried = devices.try_out(length, || told.get() == 0, |_| told.set(told.get() + 1));
+        assert!(tried.is_ok());
+        assert_eq!(told.get(), 1);
+        let never = devices.try_out(length, || false, |_| panic!("nobody asked"));
+        assert_eq!(never.unwrap(), f32::NEG_INFINITY);
     }
 }
