@@ -2,7 +2,7 @@
 //! the types that it reads and writes.
 
 use crate::problem::{self, ProblemView};
-use crate::server::{About, Content};
+use crate::server::{About, Content, Needs};
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -98,6 +98,21 @@ fn operation(route: &About, schemas: &mut Schemas) -> Value {
     if let Some(asks) = route.asks {
         parameters.extend(schemas.parameters(asks));
     }
+    parameters.extend(route.heeds.iter().map(|(name, about)| {
+        json!({ "name": name, "in": "header", "required": false, "description": about,
+                "schema": { "type": "string" } })
+    }));
+    for (status, about) in route.also {
+        let mut answer = json!({ "description": about });
+        // Without a body there is nothing to describe.
+        if *status != 304 {
+            answer["content"] = schemas.content(route.gives, false);
+        }
+        operation["responses"][status.to_string()] = answer;
+    }
+    if route.needs == Needs::Nothing {
+        operation["security"] = json!([{}]);
+    }
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }
@@ -147,7 +162,11 @@ impl Schemas {
                 json!({ "application/x-ndjson": value, "text/event-stream": value })
             }
             Content::Text => json!({ "text/plain": value }),
-            Content::Bytes => json!({ "application/octet-stream": {} }),
+            Content::Bytes(kinds) => kinds
+                .iter()
+                .map(|kind| ((*kind).to_owned(), json!({})))
+                .collect::<Map<_, _>>()
+                .into(),
         }
     }
 
@@ -162,7 +181,7 @@ impl Schemas {
                 json!({ "schema": schema(generator) })
             }
             Content::Text => json!({ "schema": { "type": "string" } }),
-            Content::Nothing | Content::Bytes => json!({}),
+            Content::Nothing | Content::Bytes(_) => json!({}),
         }
     }
 

@@ -9,7 +9,8 @@
 
 use crate::problem::ProblemView;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hallway_node::home::{Home, HomeError, write_atomic};
@@ -156,20 +157,31 @@ impl Gate {
     }
 
     /// Turns away what no page of ours sends.
-    fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), ProblemView> {
-        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ProblemView> {
+        // What is said twice is said by nobody: two readers would each believe another one.
+        let text = |name| {
+            let mut values = headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (None, _) => None,
+                (Some(value), None) => Some(value.to_str().unwrap_or("")),
+                (Some(_), Some(_)) => Some(""),
+            }
+        };
         let hosts = self.hosts();
-        if !text(header::HOST).is_some_and(|host| hosts.iter().any(|known| known == host)) {
+        let is_own = |host: &str| hosts.iter().any(|known| known == host);
+        // A target with a host of its own counts more than the header.
+        let target = uri.authority().map_or("", Authority::as_str);
+        if !text(header::HOST).is_some_and(is_own) || !(target.is_empty() || is_own(target)) {
             return Err(ProblemView::wrong_host());
         }
         let own = |origin: &str| {
             let host = origin.strip_prefix("http://");
-            host.is_some_and(|host| hosts.iter().any(|known| known == host))
+            host.is_some_and(is_own)
         };
         if text(header::ORIGIN).is_some_and(|origin| !own(origin)) {
             return Err(ProblemView::foreign_page());
         }
-        let navigation = method == Method::GET && !path.starts_with("/api/");
+        let navigation = method == Method::GET && !uri.path().starts_with("/api/");
         match text(header::HeaderName::from_static("sec-fetch-site")) {
             None | Some("same-origin") => {}
             // The address bar, or `hallway open`.
@@ -187,7 +199,7 @@ impl Gate {
 
 /// Lets through what [`Gate::check`] does.
 pub(crate) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    match gate.check(request.method(), request.uri().path(), request.headers()) {
+    match gate.check(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
@@ -222,9 +234,9 @@ mod tests {
     fn asked(method: Method, path: &str, headers: &[(&'static str, &str)]) -> Result<(), u16> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.insert(*name, HeaderValue::from_str(value).unwrap());
+            map.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        let checked = gate().check(&method, path, &map);
+        let checked = gate().check(&method, &path.parse().unwrap(), &map);
         checked.map_err(|problem| problem.status)
     }
 
@@ -240,6 +252,16 @@ mod tests {
         assert_eq!(api(&[("host", "evil.example:4000")]), Err(421));
         assert_eq!(api(&[("host", "127.0.0.1:4001")]), Err(421));
         assert_eq!(api(&[]), Err(421));
+        // Two names, of which one is right.
+        let evil = ("host", "evil.example");
+        assert_eq!(api(&[HOST, evil]), Err(421));
+        assert_eq!(api(&[evil, HOST]), Err(421));
+        let target = "http://evil.example/api/v1/messages";
+        assert_eq!(asked(Method::POST, target, &[HOST]), Err(421));
+        let own = "http://127.0.0.1:4000/api/v1/messages";
+        assert_eq!(asked(Method::POST, own, &[HOST]), Ok(()));
+        let origin = ("origin", "http://127.0.0.1:4000");
+        assert_eq!(api(&[HOST, origin, ("origin", "null")]), Err(403));
         // A form or script of another page, and a frame in one.
         assert_eq!(api(&[HOST, ("origin", "http://evil.example")]), Err(403));
         assert_eq!(api(&[HOST, ("origin", "null")]), Err(403));

@@ -1,11 +1,11 @@
 //! Calls: ring, answer, hang up, mute, hold, push to talk, and which there were.
 
-use super::request::{Asked, Body};
+use super::request::{Asked, Body, Segment};
 use super::{Result, ask, off_the_reactor, resolve, this_node, unexpected, unreadable};
 use crate::problem::ProblemView;
 use crate::schema::{CallHistoryQuery, CallRequest, LOG_MESSAGES_MAX, SwitchRequest};
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use hallway_model::{Answer, CallId, CallView, Command, MessageView, Problem, Refusal};
 use hallway_node::Handle;
@@ -23,9 +23,7 @@ impl FromRequestParts<Handle> for MeantCall {
     type Rejection = ProblemView;
 
     async fn from_request_parts(parts: &mut Parts, node: &Handle) -> Result<Self> {
-        let path = Path::<String>::from_request_parts(parts, node).await;
-        let Path(reference) =
-            path.map_err(|rejection| ProblemView::bad_request(rejection.body_text()))?;
+        let Segment(reference) = Segment::from_request_parts(parts, node).await?;
         if reference == CURRENT {
             return Ok(Self(None));
         }

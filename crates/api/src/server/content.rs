@@ -6,12 +6,13 @@
 //! shown in place.
 
 use super::files::find;
-use super::request::Asked;
+use super::request::{Asked, Segment};
+use super::route::ANYTHING;
 use super::{Result, off_the_reactor, unreadable};
 use crate::problem::ProblemView;
 use crate::schema::ContentQuery;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -42,14 +43,24 @@ const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
+/// What a small picture may be.
+pub(super) const THUMBNAILS: &[&str] = &["image/jpeg", "image/png"];
+
+/// What [`content`] may be: a picture that browsers know, where that is asked for.
+pub(super) const CONTENTS: &[&str] = &[
+    ANYTHING,
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+];
+
 /// Nothing in it may run, load or be framed, whatever the browser makes of it.
 const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 
-const ANYTHING: &str = "application/octet-stream";
-
 pub(super) async fn content(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Asked(query): Asked<ContentQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -61,7 +72,7 @@ pub(super) async fn content(
 /// The small picture that came with an offer, as it came: the browser decodes it.
 pub(super) async fn thumbnail(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response> {
     let none = || {
         let detail = format!("there is no small picture with the transfer {id}");
@@ -74,8 +85,7 @@ pub(super) async fn thumbnail(
     let picture = offer.and_then(|offer| offer.thumbnail.clone());
     let picture = picture.ok_or_else(none)?;
     // Two kinds are agreed upon. What claims to be another is not handed to a decoder at all.
-    let media_type =
-        picture_type(&picture).filter(|kind| ["image/jpeg", "image/png"].contains(kind));
+    let media_type = picture_type(&picture).filter(|kind| THUMBNAILS.contains(kind));
     let media_type = media_type.ok_or_else(none)?;
     let headers = [
         (header::CONTENT_TYPE, media_type),

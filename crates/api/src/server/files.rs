@@ -1,13 +1,13 @@
 //! Files: offering them, and deciding about those that others offer.
 
-use super::request::Body as JsonBody;
+use super::request::{Body as JsonBody, Segment};
 use super::uploads::{self, Upload};
 use super::{Result, ask, off_the_reactor, resolve, unexpected};
 use crate::problem::ProblemView;
 use crate::schema::{Done, OfferRequest, OffersRequest, OpenRequest, TakeRequest, UploadQuery};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use hallway_model::{
     Answer, Command, Offer, PeerId, Problem, Refusal, TransferAct, TransferState, TransferView,
 };
@@ -28,7 +28,7 @@ pub(super) async fn list(State(node): State<Handle>) -> Result<Json<Vec<Transfer
 
 pub(super) async fn show(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<TransferView>> {
     find(&node, &id).await.map(Json)
 }
@@ -206,7 +206,7 @@ fn uploading(query: &str) -> Result<UploadQuery> {
 /// `POST files/{id}/open`: shows what has arrived on the desktop that the node runs on.
 pub(super) async fn open(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     JsonBody(request): JsonBody<OpenRequest>,
 ) -> Result<Json<Done>> {
     let transfer = find(&node, &id).await?;
@@ -232,7 +232,7 @@ pub(super) async fn open(
 
 pub(super) async fn accept(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     JsonBody(request): JsonBody<TakeRequest>,
 ) -> Result<Json<TransferView>> {
     let to = request.to.map(absolute).transpose()?;
@@ -241,28 +241,28 @@ pub(super) async fn accept(
 
 pub(super) async fn decline(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<TransferView>> {
     act(&node, id, TransferAct::Decline).await
 }
 
 pub(super) async fn pause(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<TransferView>> {
     act(&node, id, TransferAct::Pause).await
 }
 
 pub(super) async fn resume(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<TransferView>> {
     act(&node, id, TransferAct::Resume).await
 }
 
 pub(super) async fn cancel(
     State(node): State<Handle>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<TransferView>> {
     act(&node, id, TransferAct::Cancel).await
 }

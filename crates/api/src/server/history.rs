@@ -66,8 +66,8 @@ fn read(
     let limit = query.limit.unwrap_or(LOG_MESSAGES_DEFAULT);
     let mark = match (query.before, query.after, query.from) {
         (None, None, None) => None,
-        (Some(id), None, None) => Some((Side::Before, row_of(node, &id)?)),
-        (None, Some(id), None) => Some((Side::After, row_of(node, &id)?)),
+        (Some(id), None, None) => Some((Side::Before, row_of(node, conversation, &id)?)),
+        (None, Some(id), None) => Some((Side::After, row_of(node, conversation, &id)?)),
         (None, None, Some(at)) => {
             let Some(conversation) = &conversation else {
                 return Err(ProblemView::bad_request("`from` needs `peer`"));
@@ -118,11 +118,15 @@ enum Side {
     After,
 }
 
-/// Where the message given as `before` or `after` stands.
-fn row_of(node: &Handle, id: &MessageId) -> Result<u64> {
+/// Where the message given as `before` or `after` stands in this conversation. A message of another
+/// one is not here: a bot is not even told that there is such a message.
+fn row_of(node: &Handle, within: Option<ConversationId>, id: &MessageId) -> Result<u64> {
     let found = node.reader().message(None, id).map_err(unreadable)?;
+    let found = found.filter(|stored| {
+        within.is_none_or(|conversation| stored.message.conversation == conversation)
+    });
     found.map(|stored| stored.row).ok_or_else(|| {
-        let detail = "the message given as `before` or `after` is not here";
+        let detail = "the message given as `before` or `after` is not in this talk";
         ProblemView::refused(&Refusal::new(Problem::NoSuchMessage, detail))
     })
 }

@@ -13,6 +13,7 @@ mod peers;
 mod request;
 mod route;
 mod send;
+mod serving;
 mod stream;
 mod table;
 mod tokens;
@@ -69,9 +70,7 @@ impl Api {
     pub async fn serve(self, listener: Listener) -> io::Result<()> {
         let (stop, home) = (self.node.clone(), self.home.clone());
         tokio::spawn(uploads::tend(stop.clone(), home));
-        axum::serve(listener, self.router(true))
-            .with_graceful_shutdown(async move { stop.stopping().await })
-            .await
+        serving::serve(listener, self.router(true), stop).await
     }
 
     /// The routes. Where the system looks who comes, a token is not needed.
@@ -86,12 +85,15 @@ impl Api {
         routes
             .route_layer(from_fn_with_state(entrance, enter))
             .fallback(async |OriginalUri(uri)| ProblemView::no_such_route(uri.path()))
-            .method_not_allowed_fallback(async |method: Method, OriginalUri(uri)| {
-                ProblemView::wrong_method(method.as_str(), uri.path())
-            })
+            .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .with_state(self.node.clone())
     }
+}
+
+/// For a path that takes other methods.
+async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> ProblemView {
+    ProblemView::wrong_method(method.as_str(), uri.path())
 }
 
 /// Runs a command; what the engine refuses becomes a problem.

@@ -34,16 +34,22 @@ pub(super) async fn set(
         downloads,
         static_peers,
     } = request;
+    let bad = |why: String| ProblemView::refused(&Refusal::new(Problem::BadValue, why));
     for address in static_peers.iter().flatten() {
-        parse_address(address, PORT_DEFAULT).map_err(|error| {
-            ProblemView::refused(&Refusal::new(Problem::BadValue, error.to_string()))
-        })?;
+        parse_address(address, PORT_DEFAULT).map_err(|error| bad(error.to_string()))?;
     }
+    if downloads
+        .as_ref()
+        .is_some_and(|folder| !folder.is_absolute())
+    {
+        return Err(bad("a folder is given by its whole path".into()));
+    }
+    // What may still be refused comes first, so that of all that is asked nothing is done then.
     let settings = [
+        static_peers.map(Setting::StaticPeers),
+        downloads.map(Setting::Downloads),
         accept_files_bytes.map(Setting::AcceptFiles),
         read_receipts.map(Setting::ReadReceipts),
-        downloads.map(Setting::Downloads),
-        static_peers.map(Setting::StaticPeers),
     ];
     for setting in settings.into_iter().flatten() {
         ask(&node, Command::Set(setting)).await?;

@@ -3,13 +3,17 @@
 use super::BODY_BYTES_MAX;
 use crate::caller::Caller;
 use crate::problem::ProblemView;
-use axum::extract::rejection::JsonRejection;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use hallway_model::PeerView;
 use hallway_node::Handle;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// How long a body may take to come: whoever has typed a text has it, and it is not long.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
@@ -18,12 +22,48 @@ impl<T: DeserializeOwned> FromRequest<Handle> for Body<T> {
     type Rejection = ProblemView;
 
     async fn from_request(request: Request, node: &Handle) -> Result<Self, ProblemView> {
-        match Json::from_request(request, node).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(ProblemView::wrong_media_type()),
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(ProblemView::too_large(BODY_BYTES_MAX))
-            }
+        if !is_json(request.headers()) {
+            return Err(ProblemView::wrong_media_type());
+        }
+        let too_large = || ProblemView::too_large(BODY_BYTES_MAX);
+        // Nobody needs to send what is refused anyway.
+        if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+            return Err(too_large());
+        }
+        let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, node)).await;
+        let read = read.map_err(|_| ProblemView::too_slow(BODY_WITHIN))?;
+        let bytes = read.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => ProblemView::bad_request(rejection.body_text()),
+        })?;
+        // By position the fields would be taken from a list, too, which nobody has promised.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(ProblemView::bad_request(
+                "the body is a list, not an object",
+            ));
+        }
+        let parsed = Json::from_bytes(&bytes);
+        let Json(body) =
+            parsed.map_err(|rejection| ProblemView::bad_request(rejection.body_text()))?;
+        Ok(Self(body))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let media_type = value.and_then(|value| value.to_str().ok()?.split(';').next());
+    media_type.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// What stands in the path.
+pub(super) struct Segment(pub(super) String);
+
+impl FromRequestParts<Handle> for Segment {
+    type Rejection = ProblemView;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Handle) -> Result<Self, ProblemView> {
+        match Path::<String>::from_request_parts(parts, node).await {
+            Ok(Path(segment)) => Ok(Self(segment)),
             Err(rejection) => Err(ProblemView::bad_request(rejection.body_text())),
         }
     }
@@ -51,9 +91,7 @@ impl FromRequestParts<Handle> for Meant {
 
     async fn from_request_parts(parts: &mut Parts, node: &Handle) -> Result<Self, ProblemView> {
         let caller = Caller::from_request_parts(parts, node).await?;
-        match Path::<String>::from_request_parts(parts, node).await {
-            Ok(Path(reference)) => caller.resolve(node, &reference).await.map(Self),
-            Err(rejection) => Err(ProblemView::bad_request(rejection.body_text())),
-        }
+        let Segment(reference) = Segment::from_request_parts(parts, node).await?;
+        caller.resolve(node, &reference).await.map(Self)
     }
 }

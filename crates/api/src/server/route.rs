@@ -16,6 +16,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 /// Where the routes are, but for those that the world expects elsewhere.
 const V1: &str = "/api/v1";
 
+/// The media type of what may be anything.
+pub(super) const ANYTHING: &str = "application/octet-stream";
+
 /// What a caller must be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
@@ -60,7 +63,8 @@ pub(crate) enum Content {
     /// The same, or server-sent.
     Events(SchemaOf),
     Text,
-    Bytes,
+    /// Of one of these media types.
+    Bytes(&'static [&'static str]),
 }
 
 impl Content {
@@ -80,6 +84,10 @@ pub(crate) struct About {
     pub(crate) asks: Option<SchemaOf>,
     pub(crate) takes: Content,
     pub(crate) gives: Content,
+    /// What else it answers that is no refusal: a status, and what that means.
+    pub(crate) also: &'static [(u16, &'static str)],
+    /// Headers that it heeds, and how.
+    pub(crate) heeds: &'static [(&'static str, &'static str)],
     base: &'static str,
 }
 
@@ -124,6 +132,8 @@ impl Route {
             asks: None,
             takes: Content::Nothing,
             gives: Content::Nothing,
+            also: &[],
+            heeds: &[],
             base: V1,
         };
         Self { about, serve }
@@ -149,7 +159,7 @@ impl Route {
 
     /// It takes any bytes.
     pub(super) fn takes_bytes(mut self) -> Self {
-        self.about.takes = Content::Bytes;
+        self.about.takes = Content::Bytes(&[ANYTHING]);
         self
     }
 
@@ -166,6 +176,18 @@ impl Route {
     /// What it gives is not just JSON.
     pub(super) fn gives_as(mut self, content: Content) -> Self {
         self.about.gives = content;
+        self
+    }
+
+    /// Something else that it answers, which is no refusal.
+    pub(super) fn also(mut self, answers: &'static [(u16, &'static str)]) -> Self {
+        self.about.also = answers;
+        self
+    }
+
+    /// Headers of a request that it heeds.
+    pub(super) fn heeds(mut self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        self.about.heeds = headers;
         self
     }
 

@@ -198,6 +198,7 @@ fn of_messages() -> Vec<Route> {
         get("/events", "What happens, as it happens", stream::events)
             .needs(Needs::Read)
             .asks::<EventsQuery>()
+            .heeds(&[("Last-Event-ID", "As `since`, and counts more.")])
             .gives_as(Content::Events(|generator| {
                 generator.subschema_for::<Event>()
             })),
@@ -240,13 +241,22 @@ fn of_files(api: &Api) -> Vec<Route> {
             content::content,
         )
         .asks::<ContentQuery>()
-        .gives_as(Content::Bytes),
+        .heeds(&[
+            ("Range", "One range of bytes."),
+            ("If-Range", "With another tag than this all of it comes."),
+            ("If-None-Match", "With this tag nothing comes."),
+        ])
+        .gives_as(Content::Bytes(content::CONTENTS))
+        .also(&[
+            (206, "The range that was asked for."),
+            (304, "It is still the same."),
+        ]),
         get(
             "/files/{id}/thumbnail",
             "The small picture of an offer",
             content::thumbnail,
         )
-        .gives_as(Content::Bytes),
+        .gives_as(Content::Bytes(content::THUMBNAILS)),
         post(
             "/files/{id}/open",
             "Shows it on the desktop of the node",

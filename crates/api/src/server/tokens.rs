@@ -1,13 +1,13 @@
 //! Tokens for bots: made, listed and revoked by the person only.
 
-use super::request::Body;
+use super::request::{Body, Segment};
 use super::{Result, off_the_reactor, resolve};
 use crate::gate::{Gate, PageTokenView, TicketRequest};
 use crate::problem::ProblemView;
 use crate::schema::{TokenRequest, TokenSecretView, TokenView};
 use crate::tokens::Tokens;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use hallway_model::{Name, WallTime};
 use hallway_node::Handle;
 use std::sync::Arc;
@@ -59,10 +59,7 @@ pub(super) async fn add(
     Ok(Json(made))
 }
 
-pub(super) async fn revoke(
-    tokens: Arc<Tokens>,
-    Path(name): Path<String>,
-) -> Result<Json<TokenView>> {
+pub(super) async fn revoke(tokens: Arc<Tokens>, Segment(name): Segment) -> Result<Json<TokenView>> {
     let name = Name::new(&name).map_err(|error| ProblemView::bad_request(error.to_string()))?;
     off_the_reactor(move || tokens.revoke(&name))
         .await

@@ -156,6 +156,11 @@ async fn a_bot_learns_of_nobody_else() {
         ..LogQuery::default()
     };
     let theirs = &ann.client.log(&query).await.unwrap()[0].id;
+    for side in ["before", "after"] {
+        let line = format!("GET /api/v1/log?peer=Bo&{side}={theirs}");
+        let code = refused(&ann, &secret, &line, "").await;
+        assert_eq!(code, "no_such_message", "{line}");
+    }
     for body in [
         json!({ "to": "Bo", "text": "x", "reply_to": theirs }),
         json!({ "to": "Bo", "reaction": { "target": theirs, "emoji": "x" } }),

@@ -4,21 +4,19 @@ use crate::document::document;
 use crate::files::{GIF, arrived, begin, get, reply, upload};
 use crate::node::{TestNode, text};
 use crate::talk::{code, friends};
+use futures_util::future::join_all;
 use hallway_api::{OfferRequest, TokenRequest};
-use hallway_model::{Delivery, Name, PeerId};
+use hallway_model::{Body, Command, ConversationId, Delivery, Name, OUTBOX_MAX, PeerId};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What takes a port, a clock, a desktop, a fault or a hundred thousand messages, and where that
-/// is tested.
-const ELSEWHERE: [(&str, &str); 7] = [
+/// What takes a port, a clock or a desktop, and where that is tested.
+const ELSEWHERE: [(&str, &str); 4] = [
     ("wrong_host", "guards.rs of the command line"),
     ("foreign_page", "guards.rs of the command line"),
     ("too_slow", "uploads.rs"),
-    ("no_desktop", "opening.rs of the node"),
-    ("outbox_full", "the engine"),
-    ("stopping", "nobody can ask just then on purpose"),
-    ("internal", "it is a fault"),
+    ("no_desktop", "files.rs of the command line"),
 ];
 
 const JSON: &str = "\nContent-Type: application/json";
@@ -143,6 +141,64 @@ async fn together() -> Vec<String> {
     codes
 }
 
+/// As many messages wait for somebody as may.
+async fn crowded() -> String {
+    let ann = TestNode::start("Ann").await;
+    let to = ConversationId::Peer(PeerId([7; 32]));
+    let send = || {
+        let body = Body::Text {
+            text: "x".into(),
+            reply_to: None,
+        };
+        ann.handle.ask(Command::Send {
+            to,
+            body,
+            client_id: None,
+        })
+    };
+    for _ in 0..OUTBOX_MAX / 1000 {
+        for sent in join_all((0..1000).map(|_| send())).await {
+            sent.unwrap().unwrap();
+        }
+    }
+    let one_more = text(&PeerId([7; 32]).to_string(), "x", Delivery::Queued);
+    code(ann.client.send(&one_more).await)
+}
+
+/// The history is damaged under a running node.
+async fn damaged() -> String {
+    let ann = TestNode::start("Ann").await;
+    let nobody = PeerId([7; 32]).to_string();
+    ann.client
+        .send(&text(&nobody, "x", Delivery::Queued))
+        .await
+        .unwrap();
+    for file in ["hallway.db", "hallway.db-wal"] {
+        let path = ann.home().join(file);
+        // What is not there now holds nothing.
+        if let Ok(found) = std::fs::metadata(&path) {
+            let bytes = usize::try_from(found.len()).unwrap();
+            std::fs::write(&path, vec![7; bytes]).unwrap();
+        }
+    }
+    asked(&ann, &format!("GET /api/v1/log?peer={nobody}"), "").await
+}
+
+/// The node stops while something is asked.
+async fn stopped() -> String {
+    let (ann, ..) = friends().await;
+    let head = "Content-Length: 1\r\nExpect: 100-continue\r\n";
+    let mut stream = begin(&ann, "POST /api/v1/files/upload?to=Bo&name=x", head).await;
+    // It has looked who Bo is, and waits for the file.
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    ann.handle.stop();
+    ann.handle.stopped().await;
+    stream.write_all(b"x").await.unwrap();
+    reply(stream).await.code()
+}
+
 #[tokio::test]
 async fn every_code_is_reached() {
     let node = TestNode::start("Cy").await;
@@ -159,7 +215,9 @@ async fn every_code_is_reached() {
     for code in &documented {
         assert!(description.contains(&format!("- `{code}` (")), "{code}");
     }
-    let reached = [alone().await, together().await].concat();
+    let faults = vec![crowded().await, damaged().await, stopped().await];
+    assert_eq!(faults, ["outbox_full", "internal", "stopping"]);
+    let reached = [alone().await, together().await, faults].concat();
     let elsewhere = ELSEWHERE.map(|(code, _)| code);
     let all: BTreeSet<&str> = reached
         .iter()

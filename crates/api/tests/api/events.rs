@@ -185,6 +185,27 @@ async fn a_message_that_changed_long_after_it_came_is_new_to_who_did_not_know_it
     assert_eq!(told.len(), 1201);
 }
 
+#[tokio::test]
+async fn a_hundred_listen_at_once_and_each_hears_all() {
+    let node = TestNode::start("Ann").await;
+    write(&node, 0..50).await;
+    let listen = async || {
+        let mut stream = node.client.events(Some(0)).await.unwrap();
+        let mut told = Vec::new();
+        while told.len() < 100 {
+            told.extend(new_text(&stream.next().await.unwrap().unwrap()));
+        }
+        told
+    };
+    let listening = join_all((0..100).map(|_| listen()));
+    let (all, ()) = tokio::join!(listening, write(&node, 50..100));
+    for mut told in all {
+        // Requests made at once are carried out in any order.
+        told.sort_unstable_by_key(|text| text.parse::<usize>().unwrap());
+        assert_eq!(told, numbers(0..100));
+    }
+}
+
 /// The ids and the data of so many server-sent events.
 async fn sse(node: &TestNode, path: &str, headers: &str, count: usize) -> (Vec<u64>, Vec<Event>) {
     let mut stream = UnixStream::connect(&node.socket).await.unwrap();

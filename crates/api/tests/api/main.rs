@@ -4,6 +4,7 @@
 mod bots;
 mod calls;
 mod codes;
+mod connections;
 mod document;
 mod events;
 mod files;

@@ -166,6 +166,51 @@ async fn requests_that_are_wrong_are_told_what_is_wrong() {
             (400, "bad_request", "UTF-8"),
         ),
         (
+            get("files/%FF/content"),
+            String::new(),
+            (400, "bad_request", "UTF-8"),
+        ),
+        (
+            "DELETE /api/v1/tokens/%FF".into(),
+            String::new(),
+            (400, "bad_request", "UTF-8"),
+        ),
+        (
+            post("calls/%FF/answer"),
+            String::new(),
+            (400, "bad_request", "UTF-8"),
+        ),
+        (
+            format!("PUT /api/v1/settings{JSON}"),
+            " [null]".into(),
+            (400, "bad_request", "a list"),
+        ),
+        (
+            "POST /api/v1/messages\nContent-Type: application/jsonp".into(),
+            "{}".into(),
+            (415, "wrong_media_type", "application/json"),
+        ),
+        (
+            get("events?since=-1"),
+            String::new(),
+            (400, "bad_request", "since"),
+        ),
+        (
+            get("events?since=1.5"),
+            String::new(),
+            (400, "bad_request", "since"),
+        ),
+        (
+            get("events?since=18446744073709551616"),
+            String::new(),
+            (400, "bad_request", "since"),
+        ),
+        (
+            get("events?since=1&since=2"),
+            String::new(),
+            (400, "bad_request", "since"),
+        ),
+        (
             post("peers/Bo/block"),
             String::new(),
             (404, "no_such_peer", "Bo"),

@@ -1,9 +1,9 @@
 //! What a person chooses about the node.
 
 use crate::node::TestNode;
-use crate::talk::{code, friends};
+use crate::talk::{code, friends, until};
 use hallway_api::{LogQuery, SettingsRequest};
-use hallway_model::{Delivery, STATIC_PEERS_MAX, WallTime};
+use hallway_model::{Delivery, EventKind, PeerId, Presence, STATIC_PEERS_MAX, WallTime};
 
 #[tokio::test]
 async fn what_is_chosen_is_shown_and_the_rest_stays() {
@@ -54,6 +54,61 @@ async fn what_nobody_can_have_is_refused_and_changes_nothing() {
     let kept = ann.client.status().await.unwrap();
     assert_eq!(kept.static_peers.len(), STATIC_PEERS_MAX);
     assert!(kept.downloads.is_absolute());
+    // What is right beside what is wrong is not taken either.
+    let half = SettingsRequest {
+        accept_files_bytes: Some(kept.accept_files_bytes + 1),
+        read_receipts: Some(!kept.read_receipts),
+        downloads: Some("/srv/files".into()),
+        static_peers: Some(many(STATIC_PEERS_MAX + 1)),
+    };
+    assert_eq!(code(ann.client.set_settings(&half).await), "bad_value");
+    let after = ann.client.status().await.unwrap();
+    assert_eq!(
+        (
+            after.accept_files_bytes,
+            after.read_receipts,
+            after.downloads
+        ),
+        (kept.accept_files_bytes, kept.read_receipts, kept.downloads)
+    );
+}
+
+#[tokio::test]
+async fn who_is_chosen_is_connected_and_who_no_longer_is_dropped_at_once() {
+    let (ann, bo_seen, bo, _) = friends().await;
+    let cy = TestNode::start("Cy").await;
+    let address =
+        async |node: &TestNode| format!("127.0.0.1:{}", node.client.status().await.unwrap().port);
+    let addresses = [address(&bo).await, address(&cy).await];
+    let choose = async |addresses: &[String]| {
+        let request = SettingsRequest {
+            static_peers: Some(addresses.to_vec()),
+            ..SettingsRequest::default()
+        };
+        ann.client.set_settings(&request).await.unwrap();
+    };
+    let cy = cy.client.status().await.unwrap().id;
+    let is = |wanted: PeerId, live: bool| {
+        move |kind: &EventKind| {
+            let now = if let EventKind::Peer { peer } = kind {
+                peer.id == wanted && (peer.state == Presence::Live) == live
+            } else {
+                matches!(kind, EventKind::PeerGone { id } if *id == wanted && !live)
+            };
+            now.then_some(())
+        }
+    };
+    let mut events = ann.client.events(None).await.unwrap();
+    // Once more after it was dropped: nothing of the first time is left.
+    for _ in 0..2 {
+        choose(&addresses).await;
+        until(&mut events, is(cy, true)).await;
+        choose(&[]).await;
+        until(&mut events, is(cy, false)).await;
+    }
+    // A contact is connected whatever was chosen.
+    let bo = ann.client.peer(&bo_seen.id.to_string()).await.unwrap();
+    assert_eq!(bo.state, Presence::Live);
 }
 
 #[tokio::test]
