@@ -21,21 +21,11 @@ pub(super) struct Body<T>(pub(super) T);
 impl<T: DeserializeOwned> FromRequest<Handle> for Body<T> {
     type Rejection = ProblemView;
 
-    async fn from_request(request: Request, node: &Handle) -> Result<Self, ProblemView> {
+    async fn from_request(request: Request, _: &Handle) -> Result<Self, ProblemView> {
         if !is_json(request.headers()) {
             return Err(ProblemView::wrong_media_type());
         }
-        let too_large = || ProblemView::too_large(BODY_BYTES_MAX);
-        // Nobody needs to send what is refused anyway.
-        if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
-            return Err(too_large());
-        }
-        let read = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, node)).await;
-        let read = read.map_err(|_| ProblemView::too_slow(BODY_WITHIN))?;
-        let bytes = read.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-            _ => ProblemView::bad_request(rejection.body_text()),
-        })?;
+        let bytes = read(request, BODY_WITHIN).await?;
         // By position the fields would be taken from a list, too, which nobody has promised.
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(ProblemView::bad_request(
@@ -47,6 +37,20 @@ impl<T: DeserializeOwned> FromRequest<Handle> for Body<T> {
             parsed.map_err(|rejection| ProblemView::bad_request(rejection.body_text()))?;
         Ok(Self(body))
     }
+}
+
+async fn read(request: Request, within: Duration) -> Result<Bytes, ProblemView> {
+    let too_large = || ProblemView::too_large(BODY_BYTES_MAX);
+    // Nobody needs to send what is refused anyway.
+    if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let read = tokio::time::timeout(within, Bytes::from_request(request, &())).await;
+    let read = read.map_err(|_| ProblemView::too_slow(within))?;
+    read.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        _ => ProblemView::bad_request(rejection.body_text()),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -93,5 +97,22 @@ impl FromRequestParts<Handle> for Meant {
         let caller = Caller::from_request_parts(parts, node).await?;
         let Segment(reference) = Segment::from_request_parts(parts, node).await?;
         caller.resolve(node, &reference).await.map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use futures_util::stream;
+    use std::convert::Infallible;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let refused = read(Request::new(never), Duration::from_millis(20)).await;
+        assert_eq!(&*refused.unwrap_err().code, "too_slow");
+        let there = read(Request::new(Body::from("{}")), Duration::from_mins(10)).await;
+        assert_eq!(there.unwrap(), "{}");
     }
 }

@@ -35,6 +35,10 @@ pub(super) async fn add(
     }
     let conversations = match conversations {
         None => None,
+        Some(peers) if peers.is_empty() => {
+            let detail = "`conversations` names nobody; leave it out for all there are";
+            return Err(ProblemView::bad_request(detail));
+        }
         Some(peers) => {
             let mut ids = Vec::new();
             for peer in &peers {

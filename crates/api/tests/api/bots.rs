@@ -295,6 +295,8 @@ async fn a_token_is_for_what_it_says() {
     );
     let nothing = only("nothing", false, false, false);
     assert_eq!(code(ann.client.add_token(&nothing).await), "bad_request");
+    let nowhere = asked("nowhere", Some(&[]));
+    assert_eq!(code(ann.client.add_token(&nowhere).await), "bad_request");
     assert_eq!(
         code(
             ann.client
