@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Tui(TuiArgs),
     #[command(about = help::STOP, after_help = help::STOP_AFTER)]
     Stop {
-        #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, help = help::STOP_TIMEOUT)]
+        #[arg(long, value_name = "S", default_value = "10", value_parser = seconds, allow_negative_numbers = true, help = help::STOP_TIMEOUT)]
         timeout: Duration,
     },
     #[command(about = help::STATUS, after_help = help::STATUS_AFTER)]
@@ -90,7 +90,13 @@ pub(crate) enum Command {
     Log(LogArgs),
     #[command(about = help::TAIL, after_help = help::TAIL_AFTER)]
     Tail {
-        #[arg(long, value_name = "ID", help = help::TAIL_SINCE)]
+        #[arg(
+            long,
+            value_name = "ID",
+            value_parser = event,
+            allow_negative_numbers = true,
+            help = help::TAIL_SINCE
+        )]
         since: Option<u64>,
     },
     #[command(about = help::CALL, after_help = help::CALL_AFTER)]
@@ -126,7 +132,13 @@ pub(crate) enum Command {
     },
     #[command(about = help::CALLS, after_help = help::CALLS_AFTER)]
     Calls {
-        #[arg(long, value_name = "N", help = help::CALLS_LIMIT)]
+        #[arg(
+            long,
+            value_name = "N",
+            value_parser = count,
+            allow_negative_numbers = true,
+            help = help::CALLS_LIMIT
+        )]
         limit: Option<usize>,
     },
     #[command(about = help::VERIFY, after_help = help::VERIFY_AFTER)]
@@ -162,6 +174,15 @@ pub(crate) enum Command {
     },
     #[command(about = help::DEVICES, after_help = help::DEVICES_AFTER)]
     Devices(DevicesArgs),
+    #[command(about = help::SETTINGS, after_help = help::SETTINGS_AFTER)]
+    Settings(SettingsArgs),
+    #[command(about = help::NOTIFY, after_help = help::NOTIFY_AFTER)]
+    Notify {
+        #[arg(help = help::PEER, add = peers())]
+        peer: String,
+        #[arg(value_enum, help = help::NOTIFY_SWITCH)]
+        switch: Option<Switch>,
+    },
     #[command(about = help::DOCTOR, after_help = help::DOCTOR_AFTER)]
     Doctor {
         #[arg(help = help::PEER, add = peers())]
@@ -375,6 +396,20 @@ pub(crate) struct DevicesArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    #[arg(long, value_name = "SIZE", value_parser = size, help = help::SETTINGS_ACCEPT)]
+    pub(crate) accept: Option<u64>,
+    #[arg(long, value_enum, value_name = "SWITCH", help = help::SETTINGS_RECEIPTS)]
+    pub(crate) read_receipts: Option<Switch>,
+    #[arg(long, value_name = "DIR", help = help::SETTINGS_DOWNLOADS)]
+    pub(crate) downloads: Option<PathBuf>,
+    #[arg(long, value_name = "HOST[:PORT]", help = help::SETTINGS_ADD_PEER)]
+    pub(crate) add_peer: Vec<String>,
+    #[arg(long, value_name = "HOST[:PORT]", help = help::SETTINGS_REMOVE_PEER)]
+    pub(crate) remove_peer: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SendArgs {
     #[arg(help = help::PEER, add = peers())]
     pub(crate) peer: String,
@@ -394,7 +429,7 @@ pub(crate) struct SendArgs {
     pub(crate) file: Vec<PathBuf>,
     #[arg(long, value_enum, help = help::SEND_WAIT)]
     pub(crate) wait: Option<Wait>,
-    #[arg(long, value_name = "S", value_parser = seconds, requires = "wait", help = help::SEND_TIMEOUT)]
+    #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true, requires = "wait", help = help::SEND_TIMEOUT)]
     pub(crate) timeout: Option<Duration>,
     #[arg(long, value_name = "X", help = help::SEND_CLIENT_ID)]
     pub(crate) client_id: Option<String>,
@@ -406,7 +441,13 @@ pub(crate) struct LogArgs {
     pub(crate) peer: Option<String>,
     #[arg(long, value_name = "T", help = help::LOG_SINCE)]
     pub(crate) since: Option<String>,
-    #[arg(long, value_name = "N", help = help::LOG_LIMIT)]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = count,
+        allow_negative_numbers = true,
+        help = help::LOG_LIMIT
+    )]
     pub(crate) limit: Option<usize>,
     #[arg(long, value_name = "WORDS", help = help::LOG_SEARCH)]
     pub(crate) search: Option<String>,
@@ -524,14 +565,25 @@ fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "a size is a number such as 500MB or 1.5GB".into())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().map(Duration::try_from_secs_f64);
+    let seconds = seconds.and_then(Result::ok);
+    seconds.ok_or("it is a number of seconds, such as 10 or 0.5")
+}
+
+fn event(text: &str) -> Result<u64, &'static str> {
+    let number = text.parse();
+    number.map_err(|_| "it is the number that `event` has in each line of `tail --json`")
+}
+
+fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "it is a number, such as 50")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn a_size_is_read_as_it_is_shown() {
@@ -559,5 +611,80 @@ mod tests {
         ] {
             assert!(size(text).is_err(), "{text}");
         }
+    }
+
+    /// The words of the commands in an example, as a shell would take them apart: up to what it
+    /// does with their output, and up to a remark.
+    fn commands_in(example: &str) -> Vec<Vec<String>> {
+        let (mut commands, mut words, mut word) = (Vec::new(), Vec::new(), None::<String>);
+        let mut chars = example.trim().chars().chain(['\0']).peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '\'' => {
+                    let quoted: String = chars.by_ref().take_while(|c| *c != '\'').collect();
+                    word.get_or_insert_default().push_str(&quoted);
+                }
+                ' ' | '|' | '&' | '>' | ')' | '\0' => {
+                    words.extend(word.take());
+                    let remark = c == ' ' && chars.peek() == Some(&' ');
+                    if c != ' ' || remark {
+                        commands.push(std::mem::take(&mut words));
+                    }
+                    if remark {
+                        break;
+                    }
+                }
+                '<' | '(' => {
+                    word = None;
+                    commands.push(std::mem::take(&mut words));
+                }
+                c => word.get_or_insert_default().push(c),
+            }
+        }
+        let ours = |words: &Vec<String>| words.first().is_some_and(|word| word == "hallway");
+        commands.into_iter().filter(ours).collect()
+    }
+
+    #[test]
+    fn examples_are_taken_apart() {
+        let of = |example: &str| -> Vec<String> {
+            let commands = commands_in(example).into_iter();
+            commands.map(|words| words.join(" ")).collect()
+        };
+        assert_eq!(of("  hallway id     a remark of hallway"), ["hallway id"]);
+        assert_eq!(of("uptime | hallway send 'Bo Li'"), ["hallway send Bo Li"]);
+        assert_eq!(of("hallway a && hallway b > c"), ["hallway a", "hallway b"]);
+        assert_eq!(of("x <(hallway a) y"), ["hallway a"]);
+    }
+
+    #[test]
+    fn every_example_is_a_command_line() {
+        fn check(command: &clap::Command, seen: &mut usize) {
+            let help = command.get_after_help().map(ToString::to_string);
+            let (_, examples) = help
+                .as_deref()
+                .and_then(|help| help.split_once("Examples:\n"))
+                .unwrap_or_else(|| panic!("{} has no examples", command.get_name()));
+            for line in examples.lines().take_while(|line| !line.is_empty()) {
+                for words in commands_in(line) {
+                    // An id is cut there where a person reads it.
+                    let words = words.iter().map(|word| match word.as_str() {
+                        "5d0c…" => "5d0c".repeat(8),
+                        word => word.to_owned(),
+                    });
+                    let words: Vec<_> = words.collect();
+                    if let Err(error) = CommandLine::try_parse_from(&words) {
+                        panic!("{line}: {error}");
+                    }
+                    *seen += 1;
+                }
+            }
+            for below in command.get_subcommands() {
+                check(below, seen);
+            }
+        }
+        let mut seen = 0;
+        check(&CommandLine::command(), &mut seen);
+        assert!(seen > 80, "{seen}");
     }
 }

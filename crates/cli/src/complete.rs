@@ -34,6 +34,23 @@ if [ \"$funcstack[1]\" = \"_hallway\" ]; then
 fi
 ";
 
+/// bash puts what it is offered into the line as it is. What is more than a word to it is therefore
+/// quoted, in the way that the person has begun to.
+const QUOTED: &str = r#"_hallway() {
+    _clap_complete_hallway "$@"
+    local at apostrophe="'" outside="'\\''"
+    for at in "${!COMPREPLY[@]}"; do
+        case "${COMP_WORDS[COMP_CWORD]}" in
+            \"*) ;;
+            \'*) COMPREPLY[at]=${COMPREPLY[at]//$apostrophe/"$outside"} ;;
+            *) if [[ "${COMPREPLY[at]}" == *[\ \"\']* ]]; then
+                printf -v "COMPREPLY[$at]" %q "${COMPREPLY[at]}"
+            fi ;;
+        esac
+    done
+}
+"#;
+
 /// What a shell has to read once so that it asks.
 pub(crate) fn script(shell: Shell) -> io::Result<Vec<u8>> {
     let mut script = Vec::new();
@@ -44,13 +61,18 @@ pub(crate) fn script(shell: Shell) -> io::Result<Vec<u8>> {
     if shell == Shell::Zsh {
         script.extend(AT_THE_FIRST_TAB.bytes());
     }
+    if shell == Shell::Bash {
+        let registered = String::from_utf8_lossy(&script);
+        let ours = registered.replace("-F _clap_complete_hallway", "-F _hallway");
+        script = format!("{QUOTED}{ours}").into_bytes();
+    }
     Ok(script)
 }
 
 /// Offers the peers of the node that runs; nobody when none does.
 pub(crate) fn peers() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        let typed = typed.to_string_lossy().to_lowercase();
+        let typed = unquoted(&typed.to_string_lossy()).to_lowercase();
         let peers = known().unwrap_or_default();
         let offered = peers.iter().map(|peer| candidate(&peers, peer));
         let fits = |offered: &CompletionCandidate| {
@@ -59,6 +81,12 @@ pub(crate) fn peers() -> ArgValueCompleter {
         };
         offered.filter(fits).collect()
     })
+}
+
+/// What is meant by a word that a person has begun to quote: shells hand it over as it stands.
+fn unquoted(typed: &str) -> String {
+    let typed = typed.strip_prefix(['"', '\'']).unwrap_or(typed);
+    typed.replace('\\', "")
 }
 
 fn known() -> Option<Vec<PeerView>> {
@@ -71,13 +99,13 @@ fn known() -> Option<Vec<PeerView>> {
     runtime.ok()?.block_on(asked).ok()?.ok()
 }
 
-/// The name where it means one peer and nothing to any shell; otherwise the tag, with the name
-/// beside it for the shells that show that.
+/// The name where it means one peer and no more than a word, or a few, to any shell; otherwise the
+/// tag, with the name beside it for the shells that show that.
 fn candidate(peers: &[PeerView], peer: &PeerView) -> CompletionCandidate {
     let plain = peer
         .name
         .chars()
-        .all(|c| c.is_alphanumeric() || c == '-' || c == '_');
+        .all(|c| c.is_alphanumeric() || " -_.'".contains(c));
     let alone = peers
         .iter()
         .filter(|other| other.name.to_lowercase() == peer.name.to_lowercase());
@@ -89,4 +117,18 @@ fn candidate(peers: &[PeerView], peer: &PeerView) -> CompletionCandidate {
         text::presence(peer.state)
     );
     CompletionCandidate::new(value.as_str()).help(Some(help.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_means_the_same_however_it_is_quoted() {
+        for typed in ["Bo L", "Bo\\ L", "\"Bo L", "'Bo L"] {
+            assert_eq!(unquoted(typed), "Bo L");
+        }
+        assert_eq!(unquoted("O\\'N"), "O'N");
+        assert_eq!(unquoted(""), "");
+    }
 }

@@ -4,6 +4,7 @@ use crate::out::Out;
 use crate::{safe, text};
 use hallway_api::{ClientError, ProblemView};
 use hallway_node::home::HomeError;
+use serde_json::json;
 use std::io;
 use std::process::ExitCode;
 
@@ -33,22 +34,23 @@ pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 impl Failure {
     /// Says what there is to say and returns the exit code that `--help` documents.
     pub(crate) fn report(&self, out: &Out) -> ExitCode {
-        if let Some(what) = self.what() {
-            out.note(&format!("hallway: {}", safe::one_line(&what)));
+        let what = self.what();
+        if let Some(what) = &what {
+            out.note(&format!("hallway: {}", safe::one_line(what)));
         }
-        if let Self::Client(ClientError::Refused(problem)) = self {
-            for candidate in &problem.candidates {
+        let mut problem = json!({ "code": self.code(), "detail": what });
+        if let Self::Client(ClientError::Refused(refused)) = self {
+            for candidate in &refused.candidates {
                 out.note(&format!(
                     "  {}~{}",
                     safe::one_line(&candidate.name),
                     candidate.tag
                 ));
             }
-            if out.json {
-                out.note(&safe::json(
-                    &serde_json::to_string(problem).unwrap_or_default(),
-                ));
-            }
+            problem = serde_json::to_value(refused).unwrap_or(problem);
+        }
+        if out.json && what.is_some() {
+            out.note(&safe::json(&problem.to_string()));
         }
         ExitCode::from(self.exit_code())
     }
@@ -71,9 +73,21 @@ impl Failure {
             Self::Client(ClientError::NotRunning { socket }) => Some(text::not_running(socket)),
             Self::Client(error) => Some(error.to_string()),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
-            Self::Output(error) => Some(error.to_string()),
+            Self::Output(error) => Some(text::not_written(error)),
             Self::Other(error) => Some(chain(error)),
             Self::Unwell => None,
+        }
+    }
+
+    /// For programs, where no node has said why.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::Declined(_) => "declined",
+            Self::NotDelivered(_) => "not_delivered",
+            Self::TimedOut(_) => "timed_out",
+            Self::Client(ClientError::NotRunning { .. }) => "not_running",
+            Self::Client(_) | Self::Unwell | Self::Output(_) | Self::Other(_) => "failed",
         }
     }
 

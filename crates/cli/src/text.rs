@@ -9,6 +9,7 @@ use std::time::Duration;
 
 mod desktop;
 mod files;
+mod settings;
 mod start;
 mod tokens;
 
@@ -16,11 +17,13 @@ pub(crate) use desktop::desktop;
 pub(crate) use files::*;
 pub(crate) use hallway_tui::call_record;
 pub(crate) use hallway_tui::format::{bytes, percent, talked};
+pub(crate) use settings::*;
 pub(crate) use start::*;
 pub(crate) use tokens::*;
 
 /// What `--help` says.
 pub(crate) mod help {
+    pub(crate) use super::settings::help::*;
     pub(crate) use super::tokens::help::*;
 
     pub(crate) const ABOUT: &str = "Talk to the people on your network, without a server";
@@ -172,8 +175,8 @@ Examples:
   hallway files pause 5d0c
   hallway files limit 500MB          take what contacts send up to this size unasked
 
-They go to the usual folder, or to the one that `downloads` names in config.toml in the home;
-`files_kb_per_second` there holds back all that leaves.";
+They go to the usual folder, or to the one that `hallway settings --downloads` names;
+`files_kb_per_second` in config.toml in the home holds back all that leaves.";
     pub(crate) const FILES_ACCEPT: &str = "Take what is offered";
     pub(crate) const FILES_ACCEPT_AFTER: &str = "\
 Examples:
@@ -331,8 +334,8 @@ Examples:
     pub(crate) const FORGET_AFTER: &str = "\
 Examples:
   hallway forget Bo
-  hallway forget Bo --yes            in a script";
-    pub(crate) const FORGET_YES: &str = "Do not ask";
+  hallway forget Bo --yes            in a script, where there is nobody to ask";
+    pub(crate) const FORGET_YES: &str = "Do not ask; needed where nobody can be asked";
     pub(crate) const REQUESTS: &str = "List strangers who wrote, and decide";
     pub(crate) const REQUESTS_AFTER: &str = "\
 Examples:
@@ -408,6 +411,10 @@ pub(crate) fn not_running(socket: &Path) -> String {
         "no node is running here (nobody listens on {}). Start it with `hallway up`",
         socket.display()
     )
+}
+
+pub(crate) fn not_written(error: &std::io::Error) -> String {
+    format!("reading or writing broke off: {error}")
 }
 
 pub(crate) fn presence(presence: Presence) -> &'static str {

@@ -67,7 +67,9 @@ pub(super) async fn files(cx: &Context<'_>, command: Option<FilesCommand>) -> Re
         Some(FilesCommand::Resume { id }) => client.resume_file(&id).await?,
         Some(FilesCommand::Cancel { id }) => client.cancel_file(&id).await?,
         Some(FilesCommand::Limit { size }) => return limit(cx, &client, size).await,
-        Some(FilesCommand::Watch { ids }) => return watch::watch(cx, &ids).await,
+        Some(FilesCommand::Watch { ids }) => {
+            return cx.while_read(watch::watch(cx, &ids)).await;
+        }
         Some(FilesCommand::Open { id, folder }) => return open(cx, &client, &id, folder).await,
     };
     show_all(cx, &[transfer]).await

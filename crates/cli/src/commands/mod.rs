@@ -13,6 +13,7 @@ mod open;
 mod passphrase;
 mod peers;
 mod send;
+mod settings;
 mod start;
 mod tokens;
 mod trust;
@@ -113,6 +114,8 @@ async fn run_command(cx: &Context<'_>, command: Option<Command>) -> Result {
         Command::Forget { peer, yes } => trust::forget(cx, &peer, yes).await,
         Command::Requests { decision } => trust::requests(cx, decision).await,
         Command::Devices(args) => devices::devices(cx, args).await,
+        Command::Settings(args) => settings::settings(cx, args).await,
+        Command::Notify { peer, switch } => settings::notify(cx, &peer, switch).await,
         Command::Doctor { peer } => doctor::doctor(cx, peer).await,
         Command::Echo(args) => echo::echo(cx, args).await,
         Command::Tokens { command } => tokens::tokens(cx, command).await,

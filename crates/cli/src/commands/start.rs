@@ -112,6 +112,8 @@ async fn spawn_node(home: &Home) -> Result<bool> {
         return Ok(false);
     }
     let said = fs::read_to_string(&log_path).unwrap_or_default();
-    let reason = said.lines().last().unwrap_or_default();
+    // What is for programs comes after what is for people.
+    let reason = said.lines().rfind(|line| !line.starts_with('{'));
+    let reason = reason.unwrap_or_default();
     Err(anyhow!(text::node_ended(reason, &log_path)).into())
 }

@@ -3,7 +3,7 @@
 use super::peers::list;
 use super::{Context, exactly};
 use crate::args::Decision;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::show::label;
 use crate::text;
 use hallway_model::{PeerView, VerifyView};
@@ -81,8 +81,10 @@ fn said(cx: &Context<'_>, peer: &PeerView, what: &str) -> Result {
 pub(super) async fn forget(cx: &Context<'_>, peer: &str, yes: bool) -> Result {
     let client = cx.client()?;
     let peer = client.peer(peer).await?;
-    let ask = !yes && !cx.out.json && cx.at_a_terminal();
-    if ask && !cx.confirm(&text::forget_question(&label(&peer)))? {
+    if !yes && (cx.out.json || !cx.at_a_terminal()) {
+        return Err(Failure::Usage(text::FORGET_NEEDS_YES.into()));
+    }
+    if !yes && !cx.confirm(&text::forget_question(&label(&peer)))? {
         cx.out.note(text::NOTHING_DONE);
         return Ok(());
     }
@@ -103,7 +105,13 @@ pub(super) async fn requests(cx: &Context<'_>, decision: Option<Decision>) -> Re
             said(cx, &peer, &text::accepted(&label(&peer)))
         }
         Some(Decision::Decline { peer }) => {
-            let peer = client.forget(&peer).await?;
+            let peer = client.peer(&peer).await?;
+            // Whoever was let in is not removed by a word that is for strangers.
+            if !peer.request {
+                let known = anyhow::anyhow!(text::no_request(&label(&peer)));
+                return Err(known.into());
+            }
+            let peer = client.forget(&exactly(&peer)).await?;
             said(cx, &peer, &text::declined(&label(&peer)))
         }
     }

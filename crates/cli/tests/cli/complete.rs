@@ -18,7 +18,8 @@ fn offered(home: &Home, words: &[&str]) -> Vec<String> {
                   hallway \"${!#}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut command = Command::new("bash");
     command.args(["--norc", "-c", script, "bash"]).args(words);
-    command.env("PATH", path).env("HALLWAY_HOME", home.path());
+    command.env("PATH", path).env("LC_ALL", "C.UTF-8");
+    command.env("HALLWAY_HOME", home.path());
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     said.lines()
@@ -48,12 +49,28 @@ fn peers_are_offered_by_what_names_only_them() {
             "{command}"
         );
     }
-    // What a shell would take for more than a word is offered by its tag.
+    // What is more than one word to a shell is quoted, unless the person has begun to.
+    for (name, typed, expected) in [
+        ("Bo Li", "b", r"Bo\ Li"),
+        ("Bo Li", r"Bo\ L", r"Bo\ Li"),
+        ("Bo Li", "\"Bo L", "Bo Li"),
+        ("Bo O'Neil", "bo", r"Bo\ O\'Neil"),
+        ("Bo O'Neil", "\"bo", "Bo O'Neil"),
+        ("Bo O'Neil", "'bo", r"Bo O'\''Neil"),
+        ("王小明", "王", "王小明"),
+        ("王 小明", "王", r"王\ 小明"),
+    ] {
+        assert_eq!(bo.run(&["name", name]).code, 0);
+        bo.tell("Ann", "I have a new name");
+        let offered = offered(&ann, &["hallway", "send", typed]);
+        assert_eq!(offered, [expected], "{name}, {typed}");
+    }
+    // What a shell would run is offered by its tag.
     let tag = ann.run(&["peers", "--json"]).json()[0]["tag"]
         .as_str()
         .unwrap()
         .to_owned();
-    for name in ["Bo Li", "$(reboot)", "Bo;ls"] {
+    for name in ["$(reboot)", "Bo;ls", "`ls`"] {
         assert_eq!(bo.run(&["name", name]).code, 0);
         bo.tell("Ann", "I have a new name");
         let offered = offered(&ann, &["hallway", "send", ""]);

@@ -3,7 +3,7 @@
 use crate::run::{Home, assert_said};
 
 /// Every command the program has.
-const COMMANDS: [&str; 34] = [
+const COMMANDS: [&str; 36] = [
     "up",
     "open",
     "tui",
@@ -31,6 +31,8 @@ const COMMANDS: [&str; 34] = [
     "forget",
     "requests",
     "devices",
+    "settings",
+    "notify",
     "doctor",
     "echo",
     "tokens",
@@ -81,6 +83,8 @@ fn help_shows_commands_exit_codes_and_examples() {
       forget       Remove a peer and everything you wrote with them
       requests     List strangers who wrote, and decide
       devices      List microphones and speakers, choose, and try them out
+      settings     Show what you have chosen about the node, or change it
+      notify       Say whether a peer's messages are notified, or change that
       doctor       Find out what is wrong with this network, or the way to a peer
       echo         Run a test contact that answers what it is sent
       tokens       List the tokens of bots, make one, or revoke one
@@ -283,7 +287,7 @@ fn every_command_shows_examples_of_itself() {
         );
         let page =
             std::fs::read_to_string(dir.join(format!("hallway-{}.1", words.join("-")))).unwrap();
-        assert!(page.contains("Examples:"), "{words:?}");
+        assert!(page.contains("\n.SH EXAMPLES\n"), "{words:?}");
     }
 }
 
@@ -353,6 +357,15 @@ fn a_wrong_command_line_ends_with_2() {
         &["up", "--port", "70000"],
         &["up", "--log", "=?"],
         &["verify", "Bo", "1", "--keep-name"],
+        &["stop", "--timeout", "soon"],
+        &["stop", "--timeout", "nan"],
+        &["tail", "--since", "yesterday"],
+        &["tail", "--since", "-1"],
+        &["calls", "--limit", "-1"],
+        &["log", "Bo", "--limit", "many"],
+        &["settings", "--accept", "much"],
+        &["settings", "--read-receipts", "perhaps"],
+        &["notify", "Bo", "perhaps"],
     ] {
         let ran = home.run(wrong);
         assert_eq!(ran.code, 2, "{wrong:?}: {}{}", ran.out, ran.err);
@@ -377,6 +390,39 @@ fn a_wrong_command_line_ends_with_2() {
 
     For more information, try '--help'.
     ");
+}
+
+#[test]
+fn a_failure_is_json_for_who_asks_for_json() {
+    let home = Home::empty();
+    for (command, code) in [
+        (&["status"][..], "not_running"),
+        (&["log", "Bo", "--since", "soon"], "usage"),
+        (&["tui"], "failed"),
+        (&["man", "--dir", "/proc/nowhere"], "failed"),
+    ] {
+        let ran = home.run(&[command, &["--json"]].concat());
+        assert!(ran.out.is_empty() && ran.code != 0, "{command:?}");
+        let last = ran.err.lines().last().unwrap();
+        let problem: serde_json::Value = serde_json::from_str(last).unwrap();
+        assert_eq!(problem["code"], code, "{command:?}");
+        assert!(problem["detail"].as_str().unwrap().len() > 10);
+    }
+}
+
+#[test]
+fn what_is_for_other_programs_is_json_for_who_asks_for_json() {
+    let home = Home::empty();
+    let script = home.run(&["completions", "bash", "--json"]).json();
+    assert!(script[0]["script"].as_str().unwrap().contains("complete"));
+    let page = home.run(&["man", "--json"]).json();
+    assert!(page[0]["page"].as_str().unwrap().contains(".SH NAME"));
+    let dir = home.path().join("man");
+    let pages = home.run(&["man", "--dir", dir.to_str().unwrap(), "--json"]);
+    let pages = pages.json();
+    let pages = pages[0]["pages"].as_array().unwrap();
+    assert!(pages.contains(&dir.join("hallway-files-accept.1").to_str().unwrap().into()));
+    assert_eq!(pages.len(), std::fs::read_dir(&dir).unwrap().count());
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use crate::run::{Home, assert_said, friends};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// A file of so many bytes beside the home.
@@ -166,6 +167,17 @@ fn what_has_arrived_is_opened_and_a_program_is_not() {
     let (code, said) = open(&[&id("notes.txt")], "");
     assert_eq!(code, 1);
     assert!(said.contains("no desktop"), "{said}");
+    // Nor has the node one to open it on.
+    let mut stream = UnixStream::connect(bo.path().join("api.sock")).unwrap();
+    let request = format!(
+        "POST /api/v1/files/{}/open HTTP/1.0\r\nHost: h\r\nContent-Type: application/json\r\n\
+         Content-Length: 2\r\n\r\n{{}}",
+        id("notes.txt")
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    assert!(reply.contains(r#""code":"no_desktop""#), "{reply}");
     let (code, said) = open(&["fffffffffffffffffff"], ":9");
     assert_eq!(code, 1);
     assert!(said.contains("no transfer has an id"), "{said}");

@@ -125,19 +125,42 @@ fn a_name_that_was_rebound_leads_nowhere() {
             assert_eq!(reply.status, status, "{line} at {host:?}: {}", reply.body);
         }
     }
-    // Two names, of which one is right.
+    // Two names, of which one is right, in either order and in either place.
     let own = format!("127.0.0.1:{}", port.port);
-    let two = raw(
-        port.port,
-        "GET /api/v1/status",
-        &[
-            ("Host", "evil.example"),
-            ("Host", &own),
-            ("Authorization", &bearer),
-        ],
-        "",
-    );
-    assert_ne!(two.status, 200);
+    let evil = "evil.example";
+    for (line, names) in [
+        ("GET /api/v1/status", &[evil, &own][..]),
+        ("GET /api/v1/status", &[&own, evil]),
+        ("GET http://evil.example/api/v1/status", &[&own]),
+    ] {
+        let mut headers = vec![("Authorization", bearer.as_str())];
+        headers.extend(names.iter().map(|name| ("Host", *name)));
+        let two = raw(port.port, line, &headers, "");
+        assert_eq!(two.code(), "wrong_host", "{line} {names:?}");
+    }
+}
+
+#[test]
+fn connections_that_ask_nothing_stop_nobody() {
+    let home = Home::up("Ann");
+    let port = Port::of(&home);
+    let half: Vec<TcpStream> = (0..400)
+        .map(|n| {
+            let mut stream = TcpStream::connect(("127.0.0.1", port.port)).unwrap();
+            if n % 2 == 0 {
+                // It may be away already.
+                let _ = stream.write_all(b"POST /api/v1/ticket HTTP/1.1\r\nX-Slow: ");
+            }
+            stream
+        })
+        .collect();
+    let bearer = port.bearer();
+    let reply = port.ask("GET /api/v1/status", &[("Authorization", &bearer)], "");
+    assert_eq!(reply.status, 200);
+    assert_eq!(home.run(&["status"]).code, 0);
+    // Nor do they keep it from stopping.
+    assert_eq!(home.run(&["stop"]).code, 0);
+    drop(half);
 }
 
 #[test]
@@ -344,13 +367,13 @@ fn another_user_of_this_host_is_turned_away_with_any_token() {
     }
     let home = Home::up("Ann");
     let port = Port::of(&home);
-    let script = format!(
+    let mut script = format!(
         "exec 3<>/dev/tcp/127.0.0.1/{0} && printf 'GET /api/v1/status HTTP/1.0\\r\\nHost: \
          127.0.0.1:{0}\\r\\nAuthorization: {1}\\r\\n\\r\\n' >&3 && cat <&3",
         port.port,
         port.bearer(),
     );
-    let as_user = |user: &str| {
+    let as_user_with = |user: &str, script: &str| {
         let mut command = Command::new("setpriv");
         command.args([
             "--reuid",
@@ -361,11 +384,17 @@ fn another_user_of_this_host_is_turned_away_with_any_token() {
             "--",
             "bash",
             "-c",
-            &script,
+            script,
         ]);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
+    let as_user = |user: &str| as_user_with(user, &script);
     assert!(as_user("0").contains("200 OK"));
     // `nobody` nearly everywhere; whether the user has a name does not matter.
     assert_eq!(as_user("65534"), "");
+    // Nor by the same address in the notation of the other protocol.
+    script = script.replace("/dev/tcp/127.0.0.1/", "/dev/tcp/::ffff:127.0.0.1/");
+    let as_other = |user: &str| as_user_with(user, &script);
+    assert!(as_other("0").contains("200 OK"));
+    assert_eq!(as_other("65534"), "");
 }

@@ -14,6 +14,7 @@ mod notifications;
 mod readme;
 mod routes;
 mod run;
+mod settings;
 mod start;
 mod streams;
 mod talk;

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 /// What does the same in the API, or why nothing needs to.
-const ROUTES: [(&str, &[&str]); 43] = [
+const ROUTES: [(&str, &[&str]); 45] = [
     ("up", &["it is the node itself"]),
     ("open", &["POST /open"]),
     ("tui", &["it is an app on the API"]),
@@ -57,11 +57,38 @@ const ROUTES: [(&str, &[&str]); 43] = [
         &["GET /devices", "PUT /devices", "POST /devices/test"],
     ),
     ("doctor", &["GET /doctor"]),
+    ("settings", &["GET /status", "PUT /settings"]),
+    ("notify", &["GET /status", "POST /peers/{peer}/mute"]),
     ("echo", &["it is another node"]),
     ("tokens", &["GET /tokens"]),
     ("tokens add", &["POST /tokens"]),
     ("tokens revoke", &["DELETE /tokens/{name}"]),
     ("export", &["GET /export"]),
+];
+
+/// What no command needs, and why.
+const NO_COMMAND: [(&str, &str); 9] = [
+    ("GET /api/v1/files/{id}", "`files` shows all of them"),
+    (
+        "GET /api/v1/files/{id}/content",
+        "the file is on this computer",
+    ),
+    (
+        "GET /api/v1/files/{id}/thumbnail",
+        "the file is on this computer",
+    ),
+    (
+        "POST /api/v1/files/upload",
+        "`send --file` has the file on this computer",
+    ),
+    (
+        "POST /api/v1/peers/{peer}/typing",
+        "whoever types a command is not seen to type",
+    ),
+    ("POST /api/v1/ticket", "it is for the page"),
+    ("GET /api/v1/openapi.json", "it is for programs"),
+    ("GET /metrics", "it is for programs"),
+    ("GET /api/v1/peers/{peer}", "`peers` shows all of them"),
 ];
 
 /// About the program and its desktop, not about the node.
@@ -96,6 +123,17 @@ fn whatever_a_command_does_the_api_does() {
             };
             let served = &document["paths"][format!("/api/v1/{path}")][method.to_lowercase()];
             assert!(served.is_object(), "{command} needs {route}");
+        }
+    }
+    // And the other way round.
+    let commanded = ROUTES.iter().flat_map(|(_, routes)| routes.iter());
+    let commanded = commanded.map(|route| route.replacen(" /", " /api/v1/", 1));
+    let known = NO_COMMAND.map(|(route, _)| route.to_owned());
+    let known: BTreeSet<String> = commanded.chain(known).collect();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let route = format!("{} {path}", method.to_uppercase());
+            assert!(known.contains(&route), "no command does {route}");
         }
     }
 }

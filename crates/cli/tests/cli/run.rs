@@ -111,6 +111,13 @@ impl Home {
         format!("127.0.0.1:{}", self.ready["port"])
     }
 
+    /// Ends the node without a warning.
+    pub(crate) fn kill(&mut self) {
+        let mut node = self.node.take().unwrap();
+        node.kill().unwrap();
+        node.wait().unwrap();
+    }
+
     /// Waits for the end of the node.
     pub(crate) fn ended(&mut self) -> i32 {
         self.node.take().unwrap().wait().unwrap().code().unwrap()

@@ -38,6 +38,52 @@ fn tail_goes_on_where_it_left_off() {
 }
 
 #[test]
+fn a_reader_goes_on_after_its_node_was_killed() {
+    let (mut ann, bo) = pair("Bo");
+    let send = |ann: &Home, text: &str| {
+        let sent = ann.run(&["send", bo.ready["id"].as_str().unwrap(), text]);
+        assert_eq!(sent.code, 0, "{}", sent.err);
+    };
+    send(&ann, "before");
+    let text = |event: &serde_json::Value| event["message"]["text"].as_str().map(str::to_owned);
+    let is_new = |event: &serde_json::Value| event["new"] == json!(true);
+    let mut events = ann.follow(&["tail", "--json", "--since", "0"]);
+    let first = events.until(is_new);
+    assert_eq!(text(&first).unwrap(), "before");
+    // What is written is durable once it is said to be, so that no number is given twice.
+    send(&ann, "told to nobody");
+    ann.kill();
+    while !events.line().is_empty() {}
+    assert_eq!(events.ended(), 1, "the stream broke off");
+    ann.start(&["--key-store", "file"]);
+    let since = first["event"].to_string();
+    let mut events = ann.follow(&["tail", "--json", "--since", &since]);
+    let next = events.until(is_new);
+    assert_eq!(text(&next).unwrap(), "told to nobody");
+    assert!(next["event"].as_u64() > first["event"].as_u64());
+    send(&ann, "after");
+    assert_eq!(text(&events.until(is_new)).unwrap(), "after");
+}
+
+#[test]
+fn a_full_disk_is_a_failure_that_says_so() {
+    let home = Home::up("Ann");
+    for args in [
+        &["status"][..],
+        &["status", "--json"],
+        &["export"],
+        &["man"],
+    ] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ended = home.command(args).stdout(full).spawn().unwrap();
+        let ended = ended.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{args:?}");
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains("No space left on device"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn peers_who_come_and_go_are_shown() {
     let (ann, bo) = (Home::up("Ann"), Home::up("Bo"));
     let mut json = ann.follow(&["peers", "--watch", "--json"]);
@@ -85,7 +131,13 @@ fn a_closed_pipe_is_no_error() {
 #[test]
 fn a_stream_ends_with_its_reader_and_not_with_the_next_event() {
     let home = Home::up("Ann");
-    for args in [&["tail"][..], &["tail", "--json"], &["peers", "--watch"]] {
+    for args in [
+        &["tail"][..],
+        &["tail", "--json"],
+        &["peers", "--watch"],
+        &["files", "watch"],
+        &["files", "watch", "--json"],
+    ] {
         let mut child = home.command(args).spawn().unwrap();
         // Nothing happens here that it could be told of.
         drop(child.stdout.take());

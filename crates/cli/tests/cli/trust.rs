@@ -76,14 +76,19 @@ fn nothing_goes_to_the_blocked() {
 #[test]
 fn the_forgotten_are_gone_with_what_they_wrote() {
     let (ann, bo) = friends("Bo");
-    assert_said!(bo.run(&["forget", "Ann"]).all(), @"
+    for nobody_to_ask in [&["forget", "Ann"][..], &["forget", "Ann", "--json"]] {
+        let refused = bo.run(nobody_to_ask);
+        assert_eq!((refused.code, refused.out.as_str()), (2, ""));
+        assert!(refused.err.contains("--yes"), "{}", refused.err);
+    }
+    assert_said!(bo.run(&["forget", "Ann", "--yes"]).all(), @"
     exit 0
     -- stderr
     Ann~[tg] is forgotten
     ");
     let log = bo.run(&["log", ann.ready["id"].as_str().unwrap()]);
     assert_eq!((log.code, log.out.as_str()), (0, ""));
-    let forgotten = ann.run(&["forget", "Bo", "--json"]).json();
+    let forgotten = ann.run(&["forget", "Bo", "--yes", "--json"]).json();
     assert_eq!(
         forgotten[0],
         json!({ "id": bo.ready["id"], "forgotten": true })
@@ -94,6 +99,12 @@ fn the_forgotten_are_gone_with_what_they_wrote() {
 fn a_declined_stranger_is_gone() {
     let (ann, bo) = pair("Bo");
     ann.tell("Bo", "buy this");
+    // Not so a contact, which Bo is to Ann by now.
+    assert_said!(ann.run(&["requests", "decline", "Bo"]).all(), @"
+    exit 1
+    -- stderr
+    hallway: Bo~[tg] waits for no decision; `hallway forget` removes whoever you know
+    ");
     assert_said!(bo.run(&["requests", "decline", "Ann"]).all(), @"
     exit 0
     -- stderr
