@@ -18,6 +18,7 @@ page_tests![
     a_call_rings_is_answered_and_ends,
     a_bot_gets_a_token_and_loses_it,
     files_on_their_way_tell_how_they_stand,
+    what_is_chosen_is_done_at_once,
 ];
 
 /// Two people who have not met.
@@ -84,6 +85,10 @@ fn a_call_rings_is_answered_and_ends() {
 
 fn a_bot_gets_a_token_and_loses_it() {
     contacts("tokens");
+}
+
+fn what_is_chosen_is_done_at_once() {
+    contacts("settings");
 }
 
 fn files_on_their_way_tell_how_they_stand() {

@@ -1,5 +1,5 @@
 // The frame of whatever opens above the page, and what is told for a while.
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { html } from "./html.js";
 import { Icon } from "./icons.js";
 
@@ -10,9 +10,11 @@ export function Notices({ app }) {
 
 export function Dialog({ app, title, children, wide }) {
   const box = useRef();
-  useEffect(() => {
-    box.current.showModal();
-    return () => box.current?.close();
+  useLayoutEffect(() => {
+    // Closed while it is still there, it gives the focus back.
+    const dialog = box.current;
+    dialog.showModal();
+    return () => dialog.close();
   }, []);
   return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-label=${title} onCancel=${(event) => { event.preventDefault(); app.close(); }}
     onMouseDown=${(event) => event.target === box.current && app.close()}>

@@ -1,6 +1,6 @@
 // The page begins here: enter, load, follow the events, draw.
 import { render } from "preact";
-import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Api, enter, Unreachable, wanted } from "./api.js";
 import { initial, people, reduce, unreadTotal } from "./state.js";
@@ -144,10 +144,11 @@ function App({ api }) {
   }, [uploading]);
   const unread = unreadTotal(state);
   useEffect(() => { document.title = unread ? `(${unread}) Hallway` : "Hallway"; }, [unread]);
-  useEffect(() => { document.documentElement.lang = t.code; }, [t]);
-  useEffect(() => {
+  // Before anything is painted in other colours.
+  useLayoutEffect(() => {
+    document.documentElement.lang = t.code;
     document.documentElement.dataset.theme = theme;
-  }, [theme]);
+  }, [t, theme]);
   useEffect(() => {
     const key = (event) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {

@@ -201,7 +201,7 @@ function Log({ app, peer, talk }) {
   // A page may be too short to scroll.
   useEffect(scroll, [messages]);
   const point = (event) => setNear(event.target.closest("li.message")?.id.slice(2) ?? null);
-  const leave = ({ currentTarget, relatedTarget }) => relatedTarget && !currentTarget.contains(relatedTarget) && setNear(null);
+  const leave = ({ currentTarget, relatedTarget }) => relatedTarget && !currentTarget.contains(relatedTarget) && !relatedTarget.closest("dialog") && setNear(null);
   /** The arrows go from message to message, and at the end, as Escape, to where one is written. */
   const key = (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
