@@ -19,6 +19,7 @@ page_tests![
     a_bot_gets_a_token_and_loses_it,
     files_on_their_way_tell_how_they_stand,
     what_is_chosen_is_done_at_once,
+    a_finger_reaches_what_can_be_done,
 ];
 
 /// Two people who have not met.
@@ -89,6 +90,10 @@ fn a_bot_gets_a_token_and_loses_it() {
 
 fn what_is_chosen_is_done_at_once() {
     contacts("settings");
+}
+
+fn a_finger_reaches_what_can_be_done() {
+    contacts("touch");
 }
 
 fn files_on_their_way_tell_how_they_stand() {

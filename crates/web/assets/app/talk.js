@@ -200,8 +200,9 @@ function Log({ app, peer, talk }) {
   }, []);
   // A page may be too short to scroll.
   useEffect(scroll, [messages]);
-  const point = (event) => setNear(event.target.closest("li.message")?.id.slice(2) ?? null);
-  const leave = ({ currentTarget, relatedTarget }) => relatedTarget && !currentTarget.contains(relatedTarget) && !relatedTarget.closest("dialog") && setNear(null);
+  const pointAt = (element) => setNear(element.closest("li.message")?.id.slice(2) ?? null);
+  const point = (event) => pointAt(event.target);
+  const leave = ({ currentTarget, relatedTarget }) => relatedTarget && !currentTarget.contains(relatedTarget) && !relatedTarget.closest("dialog") && pointAt(document.activeElement);
   /** The arrows go from message to message, and at the end, as Escape, to where one is written. */
   const key = (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
