@@ -3,7 +3,7 @@
 use crate::gate::{Gate, same};
 use crate::problem::ProblemView;
 use crate::server::{Needs, TICKET_PATH, resolve, unexpected};
-use crate::tokens::{Token, Tokens};
+use crate::tokens::{REQUESTS_MAX, Token, Tokens};
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -70,6 +70,9 @@ pub(crate) async fn enter(
     let Caller::Bot(token) = caller else {
         return next.run(request).await;
     };
+    let Ok(place) = token.room.clone().try_acquire_owned() else {
+        return ProblemView::too_many_requests(REQUESTS_MAX).into_response();
+    };
     let response = tokio::select! {
         response = next.run(request) => response,
         () = token.clone().revoked() => return ProblemView::no_token().into_response(),
@@ -80,7 +83,11 @@ pub(crate) async fn enter(
     }
     response.map(|body| {
         let revoked = Box::pin(token.revoked());
-        Body::from_stream(body.into_data_stream().take_until(revoked))
+        let pieces = body.into_data_stream().take_until(revoked);
+        Body::from_stream(pieces.inspect(move |_| {
+            // It is taken for as long as there may be more.
+            let _ = &place;
+        }))
     })
 }
 

@@ -83,6 +83,7 @@ codes! {
     TOKEN_EXISTS = CONFLICT "token_exists" "There is a token of that name",
     NO_SUCH_TOKEN = NOT_FOUND "no_such_token" "No such token",
     TOO_MANY_TOKENS = CONFLICT "too_many_tokens" "Too many tokens",
+    TOO_MANY_REQUESTS = TOO_MANY_REQUESTS "too_many_requests" "Too many requests at once",
     NO_PAGE = NOT_FOUND "no_page" "No page",
     STOPPING = SERVICE_UNAVAILABLE "stopping" "Stopping",
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "Fault in the node",
@@ -200,6 +201,12 @@ impl ProblemView {
     pub(crate) fn too_many_tokens(max: usize) -> Self {
         let detail = format!("there are {max} tokens already; revoke one first");
         Self::new(TOO_MANY_TOKENS, detail)
+    }
+
+    /// The holder of a token asks for more at once than one may.
+    pub(crate) fn too_many_requests(max: usize) -> Self {
+        let detail = format!("with one token {max} requests go on at once; end one of them first");
+        Self::new(TOO_MANY_REQUESTS, detail)
     }
 
     /// This node serves no page.

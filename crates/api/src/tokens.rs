@@ -12,10 +12,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Tokens of one node: more than anybody keeps apart, and each request looks through all of them.
 pub(crate) const TOKENS_MAX: usize = 64;
+/// What the holder of one token may ask at once: a bot listens once and sends now and then, and all
+/// tokens together leave room for the person among the connections there may be.
+pub(crate) const REQUESTS_MAX: usize = 6;
 /// Bytes of a token: beyond guessing, so that a plain hash keeps it as well as a slow one.
 const SECRET_BYTES: usize = 32;
 /// By this people and scanners for secrets know what they have found.
@@ -35,6 +38,8 @@ pub(crate) struct Token {
     pub(crate) view: TokenView,
     hash: String,
     revoked: watch::Sender<bool>,
+    /// Room for so many requests at once.
+    pub(crate) room: Arc<Semaphore>,
 }
 
 /// How a token is on disk.
@@ -51,6 +56,7 @@ impl Token {
             view: kept.view,
             hash: kept.sha256,
             revoked: watch::Sender::new(false),
+            room: Arc::new(Semaphore::new(REQUESTS_MAX)),
         })
     }
 

@@ -38,8 +38,7 @@ impl Failure {
         if let Some(what) = &what {
             out.note(&format!("hallway: {}", safe::one_line(what)));
         }
-        let mut problem = json!({ "code": self.code(), "detail": what });
-        if let Self::Client(ClientError::Refused(refused)) = self {
+        if let Some(refused) = self.refused() {
             for candidate in &refused.candidates {
                 out.note(&format!(
                     "  {}~{}",
@@ -47,12 +46,28 @@ impl Failure {
                     candidate.tag
                 ));
             }
-            problem = serde_json::to_value(refused).unwrap_or(problem);
         }
-        if out.json && what.is_some() {
-            out.note(&safe::json(&problem.to_string()));
+        if let Some(what) = what.filter(|_| out.json) {
+            out.note(&match self.refused() {
+                Some(refused) => safe::json(&serde_json::to_string(refused).unwrap_or_default()),
+                None => json_of(self.code(), &what),
+            });
         }
         ExitCode::from(self.exit_code())
+    }
+
+    fn refused(&self) -> Option<&ProblemView> {
+        match self {
+            Self::Client(ClientError::Refused(refused)) => Some(refused),
+            Self::Usage(_)
+            | Self::Client(_)
+            | Self::Declined(_)
+            | Self::NotDelivered(_)
+            | Self::TimedOut(_)
+            | Self::Unwell
+            | Self::Output(_)
+            | Self::Other(_) => None,
+        }
     }
 
     /// Another node runs with the same data.
@@ -104,6 +119,11 @@ impl Failure {
             Self::Client(_) | Self::Unwell | Self::Output(_) | Self::Other(_) => 1,
         }
     }
+}
+
+/// A failure for programs, where no node has told of a problem.
+pub(crate) fn json_of(code: &str, what: &str) -> String {
+    safe::json(&json!({ "code": code, "detail": what }).to_string())
 }
 
 /// What failed and why. An error that passes its cause on in its own words does not repeat it.

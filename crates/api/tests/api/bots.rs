@@ -52,7 +52,11 @@ async fn refused(node: &TestNode, secret: &str, line: &str, body: &str) -> Strin
 }
 
 /// What a bot hears, line by line.
-async fn listen(node: &TestNode, secret: &str, since: u64) -> Lines<BufReader<UnixStream>> {
+pub(crate) async fn listen(
+    node: &TestNode,
+    secret: &str,
+    since: u64,
+) -> Lines<BufReader<UnixStream>> {
     let mut stream = UnixStream::connect(&node.socket).await.unwrap();
     let request = format!(
         "GET /api/v1/events?since={since} HTTP/1.0\r\nHost: h\r\nAuthorization: Bearer {secret}\r\n\r\n"

@@ -398,6 +398,8 @@ fn a_failure_is_json_for_who_asks_for_json() {
     for (command, code) in [
         (&["status"][..], "not_running"),
         (&["log", "Bo", "--since", "soon"], "usage"),
+        (&["tail", "--since", "soon"], "usage"),
+        (&["sned"], "usage"),
         (&["tui"], "failed"),
         (&["man", "--dir", "/proc/nowhere"], "failed"),
     ] {

@@ -73,6 +73,8 @@ fn a_full_disk_is_a_failure_that_says_so() {
         &["status", "--json"],
         &["export"],
         &["man"],
+        &["--help"],
+        &["help", "send"],
     ] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let ended = home.command(args).stdout(full).spawn().unwrap();
