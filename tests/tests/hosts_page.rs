@@ -15,6 +15,7 @@ page_tests![
     hostile_texts_stay_texts,
     everybody_can_use_every_screen,
     one_tab_is_live,
+    a_window_gives_way_to_the_next,
     a_call_rings_is_answered_and_ends,
     a_bot_gets_a_token_and_loses_it,
     files_on_their_way_tell_how_they_stand,
@@ -78,6 +79,10 @@ fn everybody_can_use_every_screen() {
 
 fn one_tab_is_live() {
     contacts("tabs");
+}
+
+fn a_window_gives_way_to_the_next() {
+    contacts("windows");
 }
 
 fn a_call_rings_is_answered_and_ends() {

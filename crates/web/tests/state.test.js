@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { ambiguous, initial, lastSeqOf, merge, people, reduce, ROWS_MAX, talkOf, unreadTotal } from "../assets/app/state.js";
+import { ambiguous, hasFiles, initial, lastSeqOf, merge, people, reduce, ROWS_MAX, talkOf, unreadTotal } from "../assets/app/state.js";
 
 const ME = "me";
 const message = (id, more = {}) => ({ id, from: "bo", to: ME, seq: 1, kind: "text", text: id, state: "delivered", at: 1000, reactions: [], ...more });
@@ -24,6 +24,16 @@ test("a new message is counted, shown once, and read", () => {
   assert.equal(unreadTotal(started(told)), 1);
   state = reduce(state, { type: "read", peer: "bo" });
   assert.equal(unreadTotal(state), 0);
+});
+
+test("a page is needed while it has files", () => {
+  const attach = { type: "attach", peer: "bo", files: [{ id: "f" }] };
+  const upload = { type: "upload", upload: { key: 1 } };
+  assert.equal(hasFiles(started()), false);
+  assert.equal(hasFiles(started(attach)), true);
+  assert.equal(hasFiles(started(attach, { type: "detach", peer: "bo" })), false);
+  assert.equal(hasFiles(started(upload)), true);
+  assert.equal(hasFiles(started(upload, { type: "uploaded", key: 1 })), false);
 });
 
 test("a message of ours goes to the talk with its receiver, and only forward", () => {

@@ -40,6 +40,9 @@ const GATHERED: Duration = Duration::from_millis(500);
 /// Names in the text beside the icon; more would cover the screen.
 const NAMES_MAX: usize = 5;
 
+/// Of which item, what, with which data, and when.
+type MenuEvent = (i32, String, Variant<Box<dyn RefArg>>, u32);
+
 /// What is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct View {
@@ -281,8 +284,7 @@ impl Tray {
                 return (Some(reply), choice);
             }
             "EventGroup" => {
-                let events: Vec<(i32, String, Variant<Box<dyn RefArg>>, u32)> =
-                    call.get1().unwrap_or_default();
+                let events: Vec<MenuEvent> = call.get1().unwrap_or_default();
                 let mut choices = events
                     .iter()
                     .filter_map(|(number, event, ..)| self.clicked(Some(*number), Some(event)));
@@ -429,9 +431,10 @@ async fn look(node: &Handle) -> Option<View> {
     let reader = node.reader().clone();
     let summaries = tokio::task::spawn_blocking(move || reader.summaries()).await;
     let summaries = summaries.ok()?.ok()?.into_iter();
+    let summaries = summaries.filter(|summary| summary.unread > 0);
     let unread = summaries.filter_map(|summary| match summary.conversation {
-        ConversationId::Peer(peer) if summary.unread > 0 => Some((peer, summary.unread)),
-        _ => None,
+        ConversationId::Peer(peer) => Some((peer, summary.unread)),
+        ConversationId::Group(_) => None,
     });
     Some(view_of(&status, &peers, unread))
 }

@@ -3,7 +3,7 @@ import { render } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Api, enter, Unreachable, wanted } from "./api.js";
-import { initial, people, reduce, unreadTotal } from "./state.js";
+import { hasFiles, initial, people, reduce, unreadTotal } from "./state.js";
 import { pick } from "./languages.js";
 import { People } from "./people.js";
 import { Talk } from "./talk.js";
@@ -18,13 +18,22 @@ const NOTICE_MS = 6000;
 const PREVIEWS_AT_ONCE = 6;
 let lastKey = 0;
 
-/** One tab is live; another one that opens asks it to step aside. */
-function useOnlyTab() {
+/** In a window of its own, as opposed to a tab of a browser. */
+const inWindow = () => matchMedia("(display-mode: standalone)").matches;
+
+/**
+ * One tab is live; another one that opens asks it to step aside. A window then goes, unless it is
+ * needed: whoever clicks on a notification wants that talk, and no second window.
+ */
+function useOnlyTab(needed) {
   const [live, setLive] = useState(true);
   const channel = useMemo(() => new BroadcastChannel("hallway"), []);
   useEffect(() => {
-    channel.onmessage = ({ data }) => data === "mine" && setLive(false);
-    channel.postMessage("mine");
+    channel.onmessage = ({ data }) => {
+      setLive(false);
+      if (data === "opened" && inWindow() && !needed()) close();
+    };
+    channel.postMessage("opened");
   }, []);
   const take = () => {
     channel.postMessage("mine");
@@ -33,14 +42,14 @@ function useOnlyTab() {
   return [live, take];
 }
 
-function App({ api }) {
-  const [state, dispatch] = useReducer(reduce, null, initial);
+function App({ api, talk }) {
+  const [state, dispatch] = useReducer(reduce, null, () => ({ ...initial(), selected: talk }));
   const [language, setLanguage] = useState(() => localStorage.getItem("hallway.language"));
   const [theme, setTheme] = useState(() => localStorage.getItem("hallway.theme") ?? "auto");
   const [minute, setMinute] = useState(() => Math.floor(Date.now() / 60000));
-  const [live, take] = useOnlyTab();
   const current = useRef(state);
   current.current = state;
+  const [live, take] = useOnlyTab(() => hasFiles(current.current));
   const t = pick(language, wanted(sessionStorage, navigator.languages));
   const failed = useRef();
   const uploads = useMemo(() => uploader(api, dispatch, (error) => failed.current(error)), []);
@@ -180,5 +189,7 @@ function App({ api }) {
     <${Dialogs} app=${app} />`;
 }
 
+/** The talk that the address names, if it names one. */
+const talk = new URLSearchParams(location.hash.slice(1)).get("peer");
 const token = await enter(location, history, sessionStorage);
-render(html`<${App} api=${new Api(token)} />`, document.getElementById("app"));
+render(html`<${App} api=${new Api(token)} talk=${talk} />`, document.getElementById("app"));

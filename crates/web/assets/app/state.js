@@ -66,6 +66,9 @@ function withPeer(state, peer, change) {
 /** Files that were chosen for somebody and not sent yet. */
 export const attachedOf = (state, peer) => state.attached[peer] ?? [];
 
+/** Files that would be lost with this page: chosen and not sent, or on their way to the node. */
+export const hasFiles = (state) => state.uploads.length > 0 || Object.values(state.attached).some((files) => files.length > 0);
+
 /** Who else gets them. */
 export const alsoOf = (state, peer) => state.also[peer] ?? [];
 
