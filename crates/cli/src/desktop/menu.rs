@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(number_of(&menu, 1), None, "it is not offered any more");
         assert_eq!(menu.choice(one), Some(Choice::Open(Some(talk(1).peer))));
         // All others that are remembered push it out, but never one that is shown.
-        for n in 4..=u8::try_from(NUMBERS_MAX).unwrap() + 1 {
+        for n in 4..=u8::try_from(NUMBERS_MAX).unwrap() {
             menu.set(&[talk(2), talk(n)], false);
         }
         assert_eq!(menu.choice(one), Some(Choice::Open(Some(talk(1).peer))));
