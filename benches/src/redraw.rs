@@ -74,11 +74,9 @@ impl Desk {
             choices: Choices::default(),
             welcome: false,
         });
-        let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
-        let backend = CrosstermBackend::new(std::io::sink());
         let mut desk = Self {
             app,
-            terminal: Terminal::with_options(backend, TerminalOptions { viewport })?,
+            terminal: terminal(size)?,
             size,
             long,
             newest: MESSAGES,
@@ -121,7 +119,7 @@ impl Desk {
         self.report(table, place, "another size", |desk, turn| {
             let (width, height) = desk.size;
             let width = if turn % 2 == 0 { width - 7 } else { width };
-            desk.terminal.resize(Rect::new(0, 0, width, height))?;
+            desk.terminal = terminal((width, height))?;
             Ok(Input::Terminal(Press::Resize(width, height)))
         })?;
         let draft = "一起吃午饭吗？ lunch at noon? ".repeat(LONG_BYTES / 38);
@@ -184,6 +182,16 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+/// A terminal whose bytes nobody reads.
+fn terminal(size: (u16, u16)) -> anyhow::Result<Terminal<CrosstermBackend<Sink>>> {
+    let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
+    let backend = CrosstermBackend::new(std::io::sink());
+    Ok(Terminal::with_options(
+        backend,
+        TerminalOptions { viewport },
+    )?)
 }
 
 fn key(code: KeyCode, modifiers: KeyModifiers) -> Input {

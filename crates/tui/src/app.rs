@@ -5,6 +5,7 @@ use crate::choices::Choices;
 use crate::editor::Editor;
 use crate::io::{Effect, Entry, Input, Request, Snapshot};
 use crate::picture::{PICTURES_MAX, Picture};
+use crate::rows::LongTexts;
 use crate::safe;
 use crate::settings::{Asked, Prompt, SettingsList};
 use crate::talk::{Key, Part, Place, Purpose, Spot, Talk};
@@ -149,6 +150,7 @@ pub struct App {
     pub(crate) transfers: BTreeMap<String, TransferView>,
     /// Small pictures that were asked for; `None` until they are here, and where there is none.
     pub(crate) pictures: BTreeMap<String, Option<Picture>>,
+    pub(crate) long_texts: LongTexts,
     pub(crate) true_colour: bool,
     /// A key that is held to be heard.
     pub(crate) talking: Option<Talking>,
@@ -201,6 +203,7 @@ impl App {
             calls: Vec::new(),
             transfers: BTreeMap::new(),
             pictures: BTreeMap::new(),
+            long_texts: LongTexts::default(),
             true_colour: settings.true_colour,
             talking: None,
             selected: None,

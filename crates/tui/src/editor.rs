@@ -2,21 +2,33 @@
 
 use crate::safe;
 use hallway_model::TEXT_BYTES_MAX;
+use std::cell::RefCell;
 use std::ops::Range;
-use unicode_segmentation::UnicodeSegmentation;
+use std::rc::Rc;
+use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 use unicode_width::UnicodeWidthStr;
 
 /// See the module. The caret is at a boundary between graphemes, in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Editor {
     text: String,
     caret: usize,
+    /// The rows of the text at a width, until it changes: a long one takes milliseconds.
+    laid: RefCell<Option<(usize, Rc<[Range<usize>]>)>>,
 }
+
+impl PartialEq for Editor {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, self.caret) == (&other.text, other.caret)
+    }
+}
+
+impl Eq for Editor {}
 
 /// A text in rows of so many cells, and where the caret is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rows {
-    pub(crate) rows: Vec<Range<usize>>,
+    pub(crate) rows: Rc<[Range<usize>]>,
     pub(crate) row: usize,
     pub(crate) column: usize,
 }
@@ -24,8 +36,8 @@ pub(crate) struct Rows {
 impl Editor {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        let caret = text.len();
-        Self { text, caret }
+        let (caret, laid) = (text.len(), RefCell::default());
+        Self { text, caret, laid }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -41,8 +53,7 @@ impl Editor {
     }
 
     pub(crate) fn take(&mut self) -> String {
-        self.caret = 0;
-        std::mem::take(&mut self.text)
+        std::mem::take(self).text
     }
 
     /// Puts a text at the caret; `false` when it would be more than a message holds.
@@ -51,6 +62,7 @@ impl Editor {
         if self.text.len() + text.len() > TEXT_BYTES_MAX {
             return false;
         }
+        self.laid.take();
         self.text.insert_str(self.caret, &text);
         self.caret += text.len();
         // A mark joins the letter before it: the caret stays behind both.
@@ -61,6 +73,7 @@ impl Editor {
     /// Deletes from the caret to there.
     fn delete_to(&mut self, to: usize) {
         let (from, to) = (self.caret.min(to), self.caret.max(to));
+        self.laid.take();
         self.text.replace_range(from..to, "");
         self.caret = boundary_from(&self.text, from);
     }
@@ -127,7 +140,7 @@ impl Editor {
             if used >= column {
                 break;
             }
-            used += shown(grapheme).width();
+            used += cells(grapheme);
             self.caret = range.start + at + grapheme.len();
         }
         true
@@ -158,50 +171,64 @@ impl Editor {
     /// does not jump while a word grows.
     pub(crate) fn rows(&self, width: usize) -> Rows {
         let width = width.max(2);
+        let mut laid = self.laid.borrow_mut();
+        let rows = match laid.take() {
+            Some((laid_width, rows)) if laid_width == width => rows,
+            _ => self.lay(width),
+        };
+        *laid = Some((width, Rc::clone(&rows)));
+        // Where one row ends and the next begins, the caret is on the next.
+        let row = rows.partition_point(|row| row.start <= self.caret) - 1;
+        let before = rows
+            .get(row)
+            .map_or("", |row| &self.text[row.start..self.caret]);
+        let column = before.graphemes(true).map(cells).sum();
+        Rows { rows, row, column }
+    }
+
+    fn lay(&self, width: usize) -> Rc<[Range<usize>]> {
         let mut rows = Vec::new();
         let (mut start, mut used) = (0, 0);
-        let mut caret = (0, 0);
         for (at, grapheme) in self.text.grapheme_indices(true) {
-            let cells = shown(grapheme).width();
-            if grapheme != "\n" && used + cells > width {
-                rows.push(start..at);
-                (start, used) = (at, 0);
-            }
-            if at == self.caret {
-                caret = (rows.len(), used);
-            }
             if grapheme == "\n" {
                 rows.push(start..at);
                 (start, used) = (at + 1, 0);
-            } else {
-                used += cells;
+                continue;
             }
-        }
-        rows.push(start..self.text.len());
-        if self.caret == self.text.len() {
-            // The caret needs a cell of its own.
-            if used >= width {
-                rows.push(self.text.len()..self.text.len());
-                used = 0;
+            let cells = cells(grapheme);
+            if used + cells > width {
+                rows.push(start..at);
+                (start, used) = (at, 0);
             }
-            caret = (rows.len() - 1, used);
+            used += cells;
         }
-        let (row, column) = caret;
-        Rows { rows, row, column }
+        let end = self.text.len();
+        rows.push(start..end);
+        // The caret at the end needs a cell of its own.
+        if used >= width {
+            rows.push(end..end);
+        }
+        rows.into()
     }
 }
 
-/// A grapheme as it is shown: harmless, whatever was pasted.
-fn shown(grapheme: &str) -> String {
-    safe::one_line(grapheme)
+/// The cells of a grapheme as it is shown: harmless, whatever was pasted.
+fn cells(grapheme: &str) -> usize {
+    match grapheme.as_bytes() {
+        [b' '..=b'~'] => 1,
+        _ => safe::one_line(grapheme).width(),
+    }
 }
 
 /// The nearest boundary between graphemes that is not before this place.
 fn boundary_from(text: &str, at: usize) -> usize {
-    text.grapheme_indices(true)
-        .map(|(start, _)| start)
-        .find(|start| *start >= at)
-        .unwrap_or(text.len())
+    let mut cursor = GraphemeCursor::new(at, text.len(), true);
+    // With the whole text at hand it always knows.
+    match cursor.is_boundary(text, 0) {
+        Ok(false) => cursor.next_boundary(text, 0).ok().flatten(),
+        Ok(true) | Err(_) => Some(at),
+    }
+    .unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -283,7 +310,7 @@ mod tests {
         assert_eq!(
             editor.rows(5),
             Rows {
-                rows: vec![0..6, 6..9],
+                rows: [0..6, 6..9].into(),
                 row: 1,
                 column: 2
             }
@@ -296,7 +323,7 @@ mod tests {
         assert_eq!(
             editor.rows(4),
             Rows {
-                rows: vec![0..4, 4..4],
+                rows: [0..4, 4..4].into(),
                 row: 1,
                 column: 0
             }
@@ -305,7 +332,7 @@ mod tests {
         assert_eq!(
             editor.rows(4),
             Rows {
-                rows: vec![0..1, 2..2],
+                rows: [0..1, 2..2].into(),
                 row: 1,
                 column: 0
             }

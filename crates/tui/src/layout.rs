@@ -141,7 +141,7 @@ impl App {
         let is_short = |mut indices: Box<dyn Iterator<Item = usize>>| {
             let mut rows = 0;
             indices.all(|index| {
-                rows += rows::of(self, talk, index, width).len();
+                rows += rows::height(self, talk, index, width);
                 rows < wanted
             })
         };
@@ -165,7 +165,7 @@ impl App {
             Place::Latest => Some((last, 0)),
             Place::At { message, hidden } => match talk.position(message) {
                 Some(at) => {
-                    let height = rows::of(self, talk, at, self.log_width()).len();
+                    let height = rows::height(self, talk, at, self.log_width());
                     Some((at, (*hidden).min(height.saturating_sub(1))))
                 }
                 None => Some((last, 0)),
@@ -185,7 +185,7 @@ impl App {
         };
         let log = self.areas().log;
         let (width, height) = (usize::from(log.width), usize::from(log.height));
-        let height_of = |index: usize| rows::of(self, talk, index, width).len();
+        let height_of = |index: usize| rows::height(self, talk, index, width);
         let last = talk.messages.len() - 1;
         let (mut at, mut hidden) = if up {
             above(height_of, at, hidden + rows)
@@ -238,7 +238,7 @@ impl App {
         let log = self.areas().log;
         let (width, height) = (usize::from(log.width), usize::from(log.height));
         let down_to_it = at > lowest || (at == lowest && hidden > 0);
-        let rows = (at..=lowest).map(|index| rows::of(self, talk, index, width).len());
+        let rows = (at..=lowest).map(|index| rows::height(self, talk, index, width));
         let rows: usize = rows.sum();
         let too_high = rows.saturating_sub(hidden).saturating_sub(height);
         if let Some(talk) = self.talk_mut() {

@@ -65,6 +65,15 @@ fn open(app: &App, frame: &mut Frame<'_>, title: &str, rows: usize) -> Rect {
     for row in 0..usize::from(body.height) {
         put_bar(frame, body, row, "", Style::reset());
     }
+    // Half of a wide character would reach in from the left.
+    if let Some(left) = area.x.checked_sub(1) {
+        for y in area.y..area.bottom() {
+            let cell = frame.buffer_mut().cell_mut((left, y));
+            if let Some(cell) = cell.filter(|cell| cells(cell.symbol()) > 1) {
+                cell.set_symbol(" ");
+            }
+        }
+    }
     body
 }
 

@@ -373,6 +373,9 @@ impl App {
             on: !set,
         };
         self.overlay = None;
+        if let Some(talk) = self.talk_mut() {
+            talk.chosen = None;
+        }
         if self.node_listens() {
             let reaction = Some(reaction);
             self.send(

@@ -12,11 +12,19 @@ use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// Rows of one message, at most: the longest text fits a screen of 34 columns. What is nothing but
 /// line breaks is not worth more.
 const ROWS_MAX: usize = 1000;
+/// A text from this length on is laid out once and kept; shorter ones take microseconds.
+const LONG_TEXT_BYTES: usize = 1000;
+/// Long texts that are kept laid out, some 200 kB each when they are longest; beyond, all go, and
+/// those on screen are laid out again. A large screen shows fewer.
+const LONG_TEXTS_MAX: usize = 64;
 /// Messages of one person within this time follow each other without the name.
 const TOGETHER_MS: u64 = 5 * 60 * 1000;
 /// Below this width there is no room for the time beside a text.
@@ -24,22 +32,59 @@ const TIME_FROM: usize = 36;
 /// Cells of a bar of progress.
 const BAR_CELLS: usize = 10;
 
-/// The rows of the message at a place of the window, with what stands above it: the day, and where
-/// what is new begins.
-pub(crate) fn of(app: &App, talk: &Talk, at: usize, width: usize) -> Vec<Line<'static>> {
-    let Some(message) = talk.messages.get(at) else {
-        return Vec::new();
-    };
+/// A message laid out. Its rows become lines only where they are on screen.
+pub(crate) struct Laid<'a> {
+    app: &'a App,
+    message: &'a MessageView,
+    /// What stands above it: the day, and where what is new begins.
+    above: Vec<Line<'static>>,
+    margin: Margin,
+    /// It is of the same person as the one before, and soon after.
+    follows: bool,
+    chosen: bool,
+    rows: Vec<Row>,
+}
+
+impl Laid<'_> {
+    pub(crate) fn height(&self) -> usize {
+        self.above.len() + self.rows.len()
+    }
+
+    /// One of its rows; nothing below the last.
+    pub(crate) fn line(&self, at: usize) -> Line<'static> {
+        let Some(row) = at.checked_sub(self.above.len()) else {
+            return self.above.get(at).cloned().unwrap_or_default();
+        };
+        let first = row == 0;
+        let name = first && !self.follows;
+        let mut line = self
+            .margin
+            .spans(self.app, self.message, first, name, self.chosen);
+        if let Some(spans) = self.rows.get(row) {
+            line.extend(spans.iter().cloned());
+        }
+        Line::from(line)
+    }
+}
+
+/// How many rows the message at a place of the window takes.
+pub(crate) fn height(app: &App, talk: &Talk, at: usize, width: usize) -> usize {
+    of(app, talk, at, width).map_or(0, |laid| laid.height())
+}
+
+/// The message at a place of the window.
+pub(crate) fn of<'a>(app: &'a App, talk: &'a Talk, at: usize, width: usize) -> Option<Laid<'a>> {
+    let message = talk.messages.get(at)?;
     let before = at.checked_sub(1).and_then(|at| talk.messages.get(at));
-    let mut rows = Vec::new();
+    let mut above = Vec::new();
     let day = local(app, message.at).date();
     let new_day = before.is_none_or(|before| local(app, before.at).date() != day);
     if new_day {
-        rows.push(heading(app, &day_words(app, day), Role::Faint, width));
+        above.push(heading(app, &day_words(app, day), Role::Faint, width));
     }
     let begins_new = talk.new_from.as_ref().is_some_and(|key| key.is(message));
     if begins_new {
-        rows.push(heading(app, app.words.new_messages, Role::Caution, width));
+        above.push(heading(app, app.words.new_messages, Role::Caution, width));
     }
     let follows = !new_day
         && !begins_new
@@ -56,14 +101,17 @@ pub(crate) fn of(app: &App, talk: &Talk, at: usize, width: usize) -> Vec<Line<'s
     body.message(message);
     let state = state_words(app, talk, at, message);
     body.remarks(message, state);
-    let chosen = talk.chosen.as_ref().is_some_and(|key| key.is(message));
-    for (index, spans) in body.rows.into_iter().take(ROWS_MAX).enumerate() {
-        let first = index == 0;
-        let mut line = margin.spans(app, message, first, first && !follows, chosen);
-        line.extend(spans);
-        rows.push(Line::from(line));
-    }
-    rows
+    let mut rows = body.rows;
+    rows.truncate(ROWS_MAX);
+    Some(Laid {
+        app,
+        message,
+        above,
+        margin,
+        follows,
+        chosen: talk.chosen.as_ref().is_some_and(|key| key.is(message)),
+        rows,
+    })
 }
 
 /// Texts on their way to the node, below all messages.
@@ -169,7 +217,37 @@ impl Margin {
     }
 }
 
-type Row = Vec<Span<'static>>;
+/// Shared with [`LongTexts`].
+type Row = Rc<[Span<'static>]>;
+
+/// Long texts as they were laid out: each takes milliseconds, and several are on screen at most.
+#[derive(Debug, Default)]
+pub(crate) struct LongTexts(RefCell<HashMap<LongText, Vec<Row>>>);
+
+/// What a layout depends on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct LongText {
+    text: String,
+    width: usize,
+    theme: Theme,
+}
+
+impl LongTexts {
+    fn rows(&self, theme: Theme, width: usize, text: &str) -> Vec<Row> {
+        let text = text.to_owned();
+        let key = LongText { text, width, theme };
+        let mut known = self.0.borrow_mut();
+        if let Some(rows) = known.get(&key) {
+            return rows.clone();
+        }
+        if known.len() >= LONG_TEXTS_MAX {
+            known.clear();
+        }
+        let rows = text_rows(theme, width, &key.text);
+        known.insert(key, rows.clone());
+        rows
+    }
+}
 
 /// The text of a message, row by row.
 struct Body<'a> {
@@ -208,47 +286,16 @@ impl Body<'_> {
 
     fn one_row(&mut self, text: &str, role: Role) {
         let text = cut(text, self.width);
-        self.rows
-            .push(vec![Span::styled(text, self.app.theme.of(role))]);
+        let span = Span::styled(text, self.app.theme.of(role));
+        self.rows.push([span].into());
     }
 
-    /// Plain text, with code between lines of three backquotes.
     fn text(&mut self, text: &str) {
-        let mut in_code = false;
-        for line in safe::lines(text) {
-            if self.rows.len() >= ROWS_MAX {
-                return;
-            }
-            let fence = line.trim_start().starts_with("```");
-            let styles = match (fence, in_code) {
-                (true, _) => vec![(0..line.len(), self.app.theme.of(Role::Faint))],
-                (false, true) => vec![(0..line.len(), self.app.theme.of(Role::Code))],
-                (false, false) => self.inline(&line),
-            };
-            in_code ^= fence;
-            for range in wrap(&line, self.width) {
-                self.rows.push(styled(&line, &range, &styles));
-            }
-        }
-    }
-
-    /// Links, and code between single backquotes.
-    fn inline(&self, line: &str) -> Vec<(Range<usize>, Style)> {
-        let mut styles = Vec::new();
-        let mut ticks = line.match_indices('`').map(|(at, _)| at);
-        while let (Some(open), Some(close)) = (ticks.next(), ticks.next()) {
-            styles.push((open..close + 1, self.app.theme.of(Role::Code)));
-        }
-        for scheme in ["http://", "https://"] {
-            for (at, _) in line.match_indices(scheme) {
-                let rest = &line[at..];
-                let end = rest.find(ends_link).unwrap_or(rest.len());
-                let link = rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']']);
-                styles.push((at..at + link.len(), self.app.theme.of(Role::Link)));
-            }
-        }
-        styles.sort_by_key(|(range, _)| range.start);
-        styles
+        let theme = self.app.theme;
+        self.rows.extend(match text.len() >= LONG_TEXT_BYTES {
+            true => self.app.long_texts.rows(theme, self.width, text),
+            false => text_rows(theme, self.width, text),
+        });
     }
 
     fn file(&mut self, message: &MessageView, file: &FileView) {
@@ -258,10 +305,9 @@ impl Body<'_> {
         let about = (words.file)(file);
         let room = self.width.saturating_sub(cells(&about) + 4);
         let name = cut(&name, room.max(4));
-        self.rows.push(vec![
-            Span::styled(format!("◆ {name}"), self.app.theme.of(Role::Strong)),
-            Span::styled(format!("  {about}"), self.app.theme.of(Role::Faint)),
-        ]);
+        let name = Span::styled(format!("◆ {name}"), self.app.theme.of(Role::Strong));
+        let about = Span::styled(format!("  {about}"), self.app.theme.of(Role::Faint));
+        self.rows.push([name, about].into());
         if file.left_out > 0 {
             let names = file.left_out_names.iter();
             let names: Vec<String> = names.map(|name| safe::one_line(name)).collect();
@@ -272,7 +318,8 @@ impl Body<'_> {
         if let Some(picture) = picture.filter(fits)
             && self.app.theme != Theme::Plain
         {
-            self.rows.extend(picture.spans(self.app.true_colour));
+            let rows = picture.spans(self.app.true_colour);
+            self.rows.extend(rows.map(Row::from));
         }
         let transfer = self.app.transfers.get(&message.id);
         if let Some(transfer) = transfer.filter(|t| t.incoming != self.app.is_own(message)) {
@@ -337,7 +384,7 @@ impl Body<'_> {
         let style = self.app.theme.of(role);
         let rows = wrap(text, self.width).into_iter();
         self.rows
-            .extend(rows.map(|range| vec![Span::styled(text[range].to_owned(), style)]));
+            .extend(rows.map(|range| [Span::styled(text[range].to_owned(), style)].into()));
     }
 
     /// What is said about a message: behind its last row where there is room, else below it.
@@ -372,13 +419,12 @@ impl Body<'_> {
             Span::styled(text, self.app.theme.of(role))
         });
         if fits {
-            let spans: Row = spans.collect();
-            if let Some(last) = self.rows.last_mut() {
-                last.extend(spans);
-            }
+            let longer = last.iter().cloned().chain(spans).collect();
+            self.rows.pop();
+            self.rows.push(longer);
         } else {
-            let spans: Vec<_> = spans.map(|span| vec![span]).collect();
-            self.rows.extend(spans);
+            let rows: Vec<Row> = spans.map(|span| [span].into()).collect();
+            self.rows.extend(rows);
         }
     }
 }
@@ -406,12 +452,56 @@ fn state_words(app: &App, talk: &Talk, at: usize, message: &MessageView) -> Opti
     Some((said, role))
 }
 
+/// Plain text, with code between lines of three backquotes.
+fn text_rows(theme: Theme, width: usize, text: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut in_code = false;
+    for line in safe::lines(text) {
+        if rows.len() >= ROWS_MAX {
+            break;
+        }
+        let fence = line.trim_start().starts_with("```");
+        let styles = match (fence, in_code) {
+            (true, _) => vec![(0..line.len(), theme.of(Role::Faint))],
+            (false, true) => vec![(0..line.len(), theme.of(Role::Code))],
+            (false, false) => inline(theme, &line),
+        };
+        in_code ^= fence;
+        let ranges = wrap(&line, width).into_iter();
+        rows.extend(ranges.map(|range| Row::from(styled(&line, &range, &styles))));
+    }
+    rows
+}
+
+/// Links, and code between single backquotes.
+fn inline(theme: Theme, line: &str) -> Vec<(Range<usize>, Style)> {
+    let mut styles = Vec::new();
+    let mut ticks = line.match_indices('`').map(|(at, _)| at);
+    while let (Some(open), Some(close)) = (ticks.next(), ticks.next()) {
+        styles.push((open..close + 1, theme.of(Role::Code)));
+    }
+    for scheme in ["http://", "https://"] {
+        for (at, _) in line.match_indices(scheme) {
+            let rest = &line[at..];
+            let end = rest.find(ends_link).unwrap_or(rest.len());
+            let link = rest[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']']);
+            styles.push((at..at + link.len(), theme.of(Role::Link)));
+        }
+    }
+    styles.sort_by_key(|(range, _)| range.start);
+    styles
+}
+
 fn ends_link(c: char) -> bool {
     c.is_whitespace() || c.is_control() || "<>\"'`，。；：！？、（）【】《》「」".contains(c)
 }
 
 /// A range of a line in pieces of one style each.
-fn styled(line: &str, range: &Range<usize>, styles: &[(Range<usize>, Style)]) -> Row {
+fn styled(
+    line: &str,
+    range: &Range<usize>,
+    styles: &[(Range<usize>, Style)],
+) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     let mut from = range.start;
     for (piece, style) in styles {

@@ -115,7 +115,7 @@ pub async fn run(client: Client, options: Options) -> Result<(), TuiError> {
             for effect in app.update(input, now()) {
                 match effect {
                     Effect::Quit => return Ok(()),
-                    Effect::Redraw => screen.terminal.clear()?,
+                    Effect::Redraw => screen.draw_all_again()?,
                     Effect::Suspend => screen.suspend()?,
                     // What cannot be kept holds until the end.
                     Effect::Keep(choices) => drop(choices.write(&options.choices)),

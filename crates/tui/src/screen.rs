@@ -70,7 +70,14 @@ impl Screen {
         // Only what was given back is taken anew.
         give_back();
         take(self.mouse)?;
-        self.terminal.clear()
+        self.draw_all_again()
+    }
+
+    /// Leaves nothing of what was drawn, so that the next picture is drawn whole. Terminal::clear
+    /// would ask for the cursor's place, and who reads the keys takes the answer.
+    pub(crate) fn draw_all_again(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 }
 

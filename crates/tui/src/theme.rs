@@ -5,7 +5,7 @@ use ratatui::style::{Color, Modifier, Style};
 use std::env;
 
 /// Which colours are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Theme {
     /// For light text on a dark ground.
     #[default]

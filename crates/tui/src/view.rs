@@ -379,8 +379,12 @@ fn log_lines(app: &App, talk: &Talk, area: Rect) -> Vec<Line<'static>> {
     if let Some((lowest, hidden)) = app.lowest(talk) {
         let mut hidden = hidden;
         for at in (0..=lowest).rev() {
-            let rows = rows::of(app, talk, at, width);
-            upwards.extend(rows.into_iter().rev().skip(hidden));
+            let Some(laid) = rows::of(app, talk, at, width) else {
+                break;
+            };
+            let room = height.saturating_sub(upwards.len());
+            let shown = (0..laid.height()).rev().skip(hidden).take(room);
+            upwards.extend(shown.map(|row| laid.line(row)));
             hidden = 0;
             if upwards.len() >= height {
                 break;
