@@ -305,6 +305,21 @@ impl Host {
         Terminal::open(&self.namespace, &self.command(args), size)
     }
 
+    /// Starts a shell at a terminal of this size. There `$HALLWAY` is the program.
+    #[track_caller]
+    pub fn shell(&self, size: (u16, u16)) -> Terminal {
+        let mut shell = mortal("bash");
+        shell.args(["--norc", "--noprofile", "-i"]);
+        for (name, value) in self.command(&[]).get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.env("HALLWAY", &self.plan.program);
+        Terminal::open(&self.namespace, &shell, size)
+    }
+
     /// Runs a command of the program and returns the JSON it printed, a value for each line.
     #[track_caller]
     pub fn cli(&self, args: &[&str]) -> Vec<Value> {

@@ -5,7 +5,7 @@
     reason = "tests fail by panicking, and these are not functions marked #[test]"
 )]
 
-use hallway_tests::host::{Host, Plan};
+use hallway_tests::host::{Host, PATIENCE, Plan};
 use hallway_tests::lab::Lan;
 use hallway_tests::terminal_tests;
 use std::fs;
@@ -16,7 +16,9 @@ terminal_tests![
     a_file_goes_from_terminal_to_terminal,
     the_shell_gets_its_terminal_back,
     asked_to_end_it_gives_the_terminal_back,
-    alone_it_starts_and_shows_itself,
+    it_stops_and_goes_on_like_other_jobs,
+    a_terminal_that_cannot_draw_is_told_so,
+    alone_it_starts_and_asks_for_a_name,
 ];
 
 const USUAL: (u16, u16) = (80, 24);
@@ -164,12 +166,62 @@ fn asked_to_end_it_gives_the_terminal_back() {
     assert_eq!(terminal.value("#{alternate_on}"), "0");
 }
 
-fn alone_it_starts_and_shows_itself() {
+fn it_stops_and_goes_on_like_other_jobs() {
+    let lan = Lan::of(1);
+    let ann = Host::start(&lan, 0, "Ann");
+    let terminal = ann.shell(USUAL);
+    terminal.until_shows("bash");
+    terminal.type_in("$HALLWAY tui --language en");
+    terminal.press(&["Enter"]);
+    terminal.until_shows("Nobody is here yet");
+    terminal.press(&["C-z"]);
+    terminal.until_shows("Stopped");
+    assert_eq!(terminal.value("#{alternate_on}"), "0");
+    terminal.type_in("fg");
+    terminal.press(&["Enter"]);
+    terminal.until_shows("Nobody is here yet");
+    // Keys come as they are pressed, and what is drawn again is whole.
+    terminal.type_in("/se");
+    terminal.until_shows("> /se");
+    terminal.press(&["C-l", "Tab"]);
+    terminal.until_shows("> /settings");
+    terminal.until_shows("Nobody is here yet");
+    terminal.press(&["C-u", "C-c"]);
+    terminal.until("the shell", |_| {
+        (terminal.value("#{alternate_on}") == "0").then_some(())
+    });
+}
+
+fn a_terminal_that_cannot_draw_is_told_so() {
+    let lan = Lan::of(1);
+    let ann = Host::start(&lan, 0, "Ann");
+    let terminal = ann.shell(USUAL);
+    terminal.until_shows("bash");
+    terminal.type_in("TERM=dumb $HALLWAY tui; echo \"exit $?\"");
+    terminal.press(&["Enter"]);
+    terminal.until_shows("exit 1");
+    terminal.until_shows("TERM is");
+}
+
+fn alone_it_starts_and_asks_for_a_name() {
     let lan = Lan::of(1);
     let ann = Plan::new("Ann").prepare(&lan, 0);
     let terminal = ann.terminal(&[], USUAL);
-    terminal.until_shows("F1");
+    terminal.until_shows("F2");
     let node = Background(&ann);
+    terminal.press(&["C-u"]);
+    terminal.type_in("小安");
+    terminal.until_shows("> 小安");
+    terminal.press(&["Enter"]);
+    terminal.until("the list of 小安", |screen| {
+        screen.starts_with(" 小安").then_some(())
+    });
+    // What is chosen here is the node's.
+    terminal.press(&["F2", "Down", "Down", "Enter"]);
+    ann.until("no receipts", PATIENCE, |ann| {
+        let status = ann.one(&["status", "--json"]);
+        (status["name"] == "小安" && status["read_receipts"] == false).then_some(())
+    });
     terminal.press(&["C-c"]);
     terminal.until_shows("`hallway stop` ends it");
     assert_eq!(terminal.until_ended(), "0");

@@ -499,8 +499,8 @@ impl App {
             (Some(at), CallState::Ended) => {
                 self.calls.remove(at);
                 self.talking = self.talking.filter(|talking| talking.call != view.id);
-                if let Some(detail) = view.detail {
-                    self.tell(detail);
+                if let Some(said) = (self.words.call_end)(&view, &self.name_of(&view.peer)) {
+                    self.tell(said);
                 }
             }
             (None, CallState::Ended) => {}

@@ -13,8 +13,15 @@ use unicode_width::UnicodeWidthStr;
 pub(crate) struct Editor {
     text: String,
     caret: usize,
-    /// The rows of the text at a width, until it changes: a long one takes milliseconds.
-    laid: RefCell<Option<(usize, Rc<[Range<usize>]>)>>,
+    /// How it was shown last, until it changes: laying out a long one takes milliseconds.
+    laid: RefCell<Option<Laid>>,
+}
+
+/// The rows of a text at a width.
+#[derive(Clone, Debug)]
+struct Laid {
+    width: usize,
+    rows: Rc<[Range<usize>]>,
 }
 
 impl PartialEq for Editor {
@@ -173,10 +180,13 @@ impl Editor {
         let width = width.max(2);
         let mut laid = self.laid.borrow_mut();
         let rows = match laid.take() {
-            Some((laid_width, rows)) if laid_width == width => rows,
-            _ => self.lay(width),
+            Some(laid) if laid.width == width => laid.rows,
+            Some(_) | None => self.lay(width),
         };
-        *laid = Some((width, Rc::clone(&rows)));
+        *laid = Some(Laid {
+            width,
+            rows: Rc::clone(&rows),
+        });
         // Where one row ends and the next begins, the caret is on the next.
         let row = rows.partition_point(|row| row.start <= self.caret) - 1;
         let before = rows
@@ -339,6 +349,20 @@ mod tests {
         );
         let Rows { rows, row, column } = Editor::default().rows(4);
         assert_eq!((rows.len(), row, column), (1, 0, 0));
+    }
+
+    #[test]
+    fn rows_follow_the_text_and_the_width() {
+        let mut editor = Editor::new("abcd");
+        assert_eq!(editor.rows(4).rows.len(), 2);
+        assert_eq!(editor.rows(5).rows.len(), 1);
+        editor.insert("ef");
+        assert_eq!(*editor.rows(5).rows, [0..5, 5..6]);
+        editor.backspace();
+        editor.backspace();
+        assert_eq!(editor.rows(5).rows.last(), Some(&(0..4)));
+        assert_eq!(editor.take(), "abcdef"[..4]);
+        assert_eq!(editor.rows(5).rows.last(), Some(&(0..0)));
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub(crate) struct Words {
     pub(crate) call_keys: &'static [&'static str],
     pub(crate) talk_key: &'static str,
     pub(crate) call_remarks: fn(&CallView) -> Vec<&'static str>,
+    /// Why a call is over.
+    pub(crate) call_end: fn(&CallView, name: &str) -> Option<String>,
     pub(crate) quality: fn(CallQuality) -> &'static str,
     pub(crate) file: fn(&FileView) -> String,
     pub(crate) left_out: fn(u32, names: &[String]) -> String,

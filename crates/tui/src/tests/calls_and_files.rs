@@ -5,7 +5,7 @@ use crate::io::{CallAct, Entry, FileAct, Reply};
 use crate::sample::{BO, ME, said};
 use crate::{Effect, Input, Request};
 use hallway_model::{
-    CallDirection, CallId, CallQuality, CallState, CallStatsView, CallView, DeviceView,
+    CallDirection, CallEnd, CallId, CallQuality, CallState, CallStatsView, CallView, DeviceView,
     DevicesView, EventKind, FileView, MessageView, SoundDirection, TransferFailure, TransferState,
     TransferView, WallTime,
 };
@@ -91,6 +91,18 @@ fn a_call_rings_is_answered_muted_and_ended() {
     };
     tell(&mut desk, ended);
     desk.assert_shows("they hung up");
+    desk.assert_hides("☎");
+    // In words of the app's own where the node's are in another language.
+    desk.line("/language zh");
+    tell(&mut desk, call(CallState::Active, CallDirection::Outgoing));
+    let ended = CallView {
+        end: Some(CallEnd::Unanswered),
+        detail: Some("Bo did not answer".into()),
+        ..call(CallState::Ended, CallDirection::Outgoing)
+    };
+    tell(&mut desk, ended);
+    desk.assert_shows("Bo 没有接听");
+    desk.line("/language en");
     desk.assert_hides("☎");
     desk.key("f8");
     desk.assert_shows("there is no call");

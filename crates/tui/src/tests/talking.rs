@@ -397,3 +397,34 @@ fn a_found_message_is_shown_among_its_neighbours() {
     let chosen = chosen.lines().find(|line| line.contains('▌')).unwrap();
     assert!(chosen.contains("the needle"), "{chosen}");
 }
+
+#[test]
+fn a_long_text_is_shown_as_it_is_now() {
+    let long = |word: &str| format!("{}end of {word}", "一二三四五。".repeat(100));
+    let mut desk = Desk::with_bo(vec![said(BO, 1, &long("one"))]);
+    desk.assert_shows("end of one");
+    desk.resize(30, 24);
+    desk.assert_shows("end of one");
+    // No row begins with a full stop, at no width.
+    for width in 61..90 {
+        desk.resize(width, 24);
+        let screen = desk.screen();
+        let text = screen.lines().filter(|line| line.contains("一二"));
+        for line in text {
+            let said = line.rsplit("│").next().unwrap_or_default().trim_start();
+            assert!(!said.starts_with('。'), "{width}: {screen}");
+        }
+    }
+    let edited = MessageView {
+        text: Some(long("two")),
+        edited: true,
+        ..said(BO, 1, "")
+    };
+    desk.told(EventKind::Message {
+        message: Box::new(edited),
+        new: false,
+    });
+    desk.assert_shows("end of two");
+    desk.assert_shows("edited");
+    desk.assert_hides("end of one");
+}

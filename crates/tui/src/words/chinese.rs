@@ -4,7 +4,8 @@ use super::{Language, Words, remarks};
 use crate::format::{bytes, talked};
 use crate::theme::Theme;
 use hallway_model::{
-    CallOutcome, CallQuality, Outcome, Presence, Status, TransferFailure, TransferState,
+    CallDirection, CallEnd, CallOutcome, CallQuality, Outcome, Presence, Status, TransferFailure,
+    TransferState,
 };
 use jiff::civil::Weekday;
 
@@ -99,6 +100,29 @@ pub(super) static CHINESE: Words = Words {
                 "收不到对方的声音",
             ],
         )
+    },
+    call_end: |call, name| {
+        let ours = call.direction == CallDirection::Outgoing;
+        Some(match call.end? {
+            CallEnd::HungUp => format!("与 {name} 的通话已挂断"),
+            CallEnd::Declined if ours => format!("{name} 拒绝了通话"),
+            CallEnd::Declined => format!("已拒绝 {name} 的来电"),
+            CallEnd::Busy => format!("{name} 正在通话中"),
+            CallEnd::Cancelled if ours => "已取消呼叫".into(),
+            CallEnd::Cancelled => format!("{name} 取消了呼叫"),
+            CallEnd::Unanswered if ours => format!("{name} 没有接听"),
+            CallEnd::Unanswered => format!("没有接听 {name} 的来电"),
+            CallEnd::NotHere => {
+                format!("{name} 不在；对方会看到你来过电话。/doctor 检查是否是网络的问题")
+            }
+            CallEnd::Refused => {
+                format!("{name} 在线，但没有响铃：对方版本没有通话功能，或还没有接受你为联系人")
+            }
+            CallEnd::Lost => format!("收不到 {name} 的任何数据，通话中断"),
+            CallEnd::Failed => "声音无法传输，通话结束".into(),
+            CallEnd::Stopped => "节点已停止，通话结束".into(),
+            CallEnd::Merged => format!("{name} 同时来电，已合并为一个通话"),
+        })
     },
     quality: |quality| match quality {
         CallQuality::Good => "良好",

@@ -76,6 +76,8 @@ pub(super) static ENGLISH: Words = Words {
             ],
         )
     },
+    // The node's own words are English.
+    call_end: |call, _| call.detail.clone(),
     quality: |quality| match quality {
         CallQuality::Good => "good",
         CallQuality::Fair => "fair",
