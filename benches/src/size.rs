@@ -23,7 +23,8 @@ pub(crate) fn measure() -> anyhow::Result<Table> {
         .metadata()
         .with_context(|| program.display().to_string())?
         .len();
-    table.add(Row::new("the program", Quantity::Bytes(bytes as f64)));
+    let target = Target::AtMost(Quantity::Bytes(20_000_000.0));
+    table.add(Row::new("the program", Quantity::Bytes(bytes as f64)).target(target));
     let peak = decode::peak_in_a_child()?;
     let target = Target::AtMost(Quantity::Bytes(10_000_000.0));
     table.add(Row::new("memory to decode the worst frame", Quantity::Bytes(peak)).target(target));
