@@ -52,6 +52,10 @@ const TRIES: usize = 8;
 const SILENCE: f32 = 1e-3;
 /// So loud a voice is at its loudest, at least.
 const LOUD: f32 = 0.1;
+/// So loud it rings, at least.
+const RING: f32 = 0.04;
+/// It is heard once in this time.
+const A_RING: Duration = Duration::from_secs(6);
 /// Longer than a peer takes to be missed, and longer than a telephone rings.
 const LONG: Duration = Duration::from_secs(120);
 
@@ -214,7 +218,18 @@ fn what_is_not_answered_stays_in_the_history() {
     assert_eq!(ends(), ["cancelled", "cancelled"]);
 
     Call::ring(&ann, &bo);
+    // Both hear it ring, and no longer than that.
+    let heard = || {
+        let tape = rooms.record();
+        tape.go_on(A_RING);
+        let tape = tape.stop();
+        [0, 1].map(|host| loudest(tape.heard(host)))
+    };
+    let rung = heard();
+    assert!(rung.iter().all(|peak| *peak > RING), "{rung:?}");
     assert_eq!(ends(), ["unanswered", "unanswered"]);
+    let after = heard();
+    assert!(after.iter().all(|peak| *peak < SILENCE), "{after:?}");
 
     let expected = ["declined", "cancelled", "missed"];
     for (host, other) in [(&ann, &bo), (&bo, &ann)] {

@@ -1,11 +1,12 @@
-//! The node on the desktop: an icon in the tray, and a notification for each talk with something
-//! new, to which one can reply where the desktop has that. Who is busy is not disturbed, and not by
-//! whom they muted.
+//! The node on the desktop: an icon in the tray, and a notification for each call that rings, which
+//! can be answered there, and for each talk with something new, to which one can reply where the
+//! desktop has that. Who is busy is not disturbed, and not by whom they muted.
 
 use crate::{safe, text};
 use hallway_api::Feed;
 use hallway_model::{
-    Answer, Body, Command, ConversationId, EventKind, MessageView, PeerId, PeerView, Status,
+    Answer, Body, CallDirection, CallId, CallState, CallView, Command, ConversationId, EventKind,
+    MessageView, PeerId, PeerView, Status,
 };
 use hallway_node::Handle;
 use notifications::Desktop;
@@ -30,11 +31,29 @@ const WAITING_MAX: usize = 100;
 /// Characters of a text that a notification shows.
 const SHOWN_CHARS_MAX: usize = 200;
 
+/// What a notification is about; each has one at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Topic {
+    Talk(PeerId),
+    /// A call of this peer that rings here.
+    Call(CallId, PeerId),
+}
+
+impl Topic {
+    fn peer(self) -> PeerId {
+        match self {
+            Self::Talk(peer) | Self::Call(_, peer) => peer,
+        }
+    }
+}
+
 /// What is done at a notification.
 enum Act {
     Reply(PeerId, String),
     /// The talk is opened, with what lets its window come to the front.
     Open(PeerId, Option<String>),
+    Answer(CallId),
+    Decline(CallId),
 }
 
 /// Follows a node until it stops; nothing happens where there is no desktop.
@@ -76,7 +95,9 @@ async fn follow(node: Handle, home: PathBuf) {
         tokio::select! {
             event = events.recv() => match event {
                 None => return,
-                Some(EventKind::Message { message, new: true }) if message.to == me => {
+                Some(EventKind::Message { message, new: true })
+                    if message.to == me && is_news(&message) =>
+                {
                     if waiting.len() == WAITING_MAX {
                         waiting.pop_front();
                     }
@@ -86,13 +107,16 @@ async fn follow(node: Handle, home: PathBuf) {
                     waiting.retain(|(_, message)| message.from != author || message.seq > seq);
                     if shown.get(&author).is_some_and(|last| *last <= seq) {
                         shown.remove(&author);
-                        desktop.hush(author);
+                        desktop.hush(Topic::Talk(author));
                     }
                 }
                 Some(EventKind::PeerGone { id }) => {
                     waiting.retain(|(_, message)| message.from != id);
                     shown.remove(&id);
-                    desktop.hush(id);
+                    desktop.hush(Topic::Talk(id));
+                }
+                Some(EventKind::Call { call }) if call.direction == CallDirection::Incoming => {
+                    ring(&node, &mut desktop, &call).await;
                 }
                 Some(_) => {}
             },
@@ -110,6 +134,8 @@ async fn follow(node: Handle, home: PathBuf) {
                     let seq = shown.remove(&peer).unwrap_or_default();
                     reply(&node, peer, seq, text).await;
                 }
+                Some(Act::Answer(call)) => ask(&node, Command::Answer(Some(call))).await,
+                Some(Act::Decline(call)) => ask(&node, Command::HangUp(Some(call))).await,
             },
         }
     }
@@ -128,25 +154,46 @@ async fn who(node: &Handle, id: PeerId) -> Option<PeerView> {
     wanted.then_some(peer)
 }
 
+/// Shows a call as long as it rings.
+async fn ring(node: &Handle, desktop: &mut Desktop, call: &CallView) {
+    let topic = Topic::Call(call.id, call.peer);
+    if call.state != CallState::Ringing {
+        desktop.hush(topic);
+    } else if let Some(peer) = who(node, call.peer).await {
+        desktop.show(Note {
+            topic,
+            title: (text::desktop().calls)(&safe::one_line(&peer.name)),
+            body: String::new(),
+            can_reply: false,
+        });
+    }
+}
+
 /// A notification to be shown.
 struct Note {
-    peer: PeerId,
+    topic: Topic,
     title: String,
     body: String,
     can_reply: bool,
 }
 
+/// Who has answered or declined a call knows of it.
+fn is_news(message: &MessageView) -> bool {
+    message.call.is_none_or(|call| call.outcome.is_missed())
+}
+
 fn note_of(peer: &PeerView, message: &MessageView) -> Note {
     let words = text::desktop();
-    let body = match (&message.text, &message.file) {
+    let body = match (&message.text, &message.file, &message.call) {
         // What a stranger writes waits until it is asked for.
         _ if !peer.contact => words.request.to_owned(),
-        (Some(text), _) => safe::one_line(text).chars().take(SHOWN_CHARS_MAX).collect(),
-        (None, Some(file)) => (words.file)(&safe::one_line(&file.name)),
-        (None, None) => String::new(),
+        (Some(text), ..) => safe::one_line(text).chars().take(SHOWN_CHARS_MAX).collect(),
+        (None, Some(file), _) => (words.file)(&safe::one_line(&file.name)),
+        (None, None, Some(_)) => words.missed.to_owned(),
+        (None, None, None) => String::new(),
     };
     Note {
-        peer: peer.id,
+        topic: Topic::Talk(peer.id),
         title: safe::one_line(&peer.name),
         body,
         can_reply: peer.contact,
@@ -167,8 +214,13 @@ async fn reply(node: &Handle, peer: PeerId, seq: u64, text: String) {
         // The node that stops has no use for it.
         let _ = node.ask(Command::MarkRead(peer, seq)).await;
     }
-    if let Ok(Err(refusal)) = node.ask(send).await {
-        tracing::warn!(%refusal, "a reply to a notification was not sent");
+    ask(node, send).await;
+}
+
+/// Does what was asked for at a notification.
+async fn ask(node: &Handle, command: Command) {
+    if let Ok(Err(refusal)) = node.ask(command).await {
+        tracing::warn!(%refusal, "what was asked for at a notification was not done");
     }
 }
 

@@ -17,6 +17,7 @@
 //! noise_suppression = true # the fan stays here
 //! gain_control = true      # a quiet voice is sent louder
 //! studio = false           # music and the least delay, for more bandwidth
+//! ring = true              # calls are heard before they are answered
 //! log = "info"             # off, error, warn, info, debug or trace
 //! ```
 
@@ -38,7 +39,7 @@ use tracing::level_filters::LevelFilter;
 /// Longest configuration file: some thousand peers, but nothing that was put there by mistake.
 pub const CONFIG_BYTES_MAX: usize = 64 * 1024;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "name",
     "device",
     "port",
@@ -55,6 +56,7 @@ const KEYS: [&str; 17] = [
     "noise_suppression",
     "gain_control",
     "studio",
+    "ring",
     "log",
 ];
 /// Pictures and documents, but nothing that fills a disk unasked.
@@ -101,6 +103,8 @@ pub struct Config {
     pub gain_control: bool,
     /// Send music with the least delay.
     pub studio: bool,
+    /// Calls are heard before they are answered.
+    pub ring: bool,
     /// The least level that is logged; `None` where the file does not say.
     pub log: Option<LevelFilter>,
 }
@@ -124,6 +128,7 @@ impl Default for Config {
             noise_suppression: true,
             gain_control: true,
             studio: false,
+            ring: true,
             log: None,
         }
     }
@@ -313,6 +318,7 @@ impl Entry<'_> {
             "noise_suppression" => config.noise_suppression = self.bool()?,
             "gain_control" => config.gain_control = self.bool()?,
             "studio" => config.studio = self.bool()?,
+            "ring" => config.ring = self.bool()?,
             "log" => config.log = Some(self.level()?),
             _ => {
                 let (line, key) = (self.line(), shown(self.key));
@@ -515,6 +521,7 @@ mod tests {
             noise_suppression = false
             gain_control = false
             studio = true
+            ring = false
             log = "debug"
         "#;
         let address = |text| parse_address(text, PORT_DEFAULT).unwrap();
@@ -539,6 +546,7 @@ mod tests {
             noise_suppression: false,
             gain_control: false,
             studio: true,
+            ring: false,
             log: Some(LevelFilter::DEBUG),
         };
         assert_eq!(parse(text), Ok(expected));
@@ -569,7 +577,8 @@ mod tests {
                      [\"192.168.1.5\", \"bo.local:42550\"], not";
         let known = "the known keys are name, device, port, peers, mdns, read_receipts, downloads, \
                      accept_files_mb, files_kb_per_second, aes, input, output, \
-                     echo_cancellation, noise_suppression, gain_control, studio, log";
+                     echo_cancellation, noise_suppression, gain_control, studio, ring, \
+                     log";
         let level = r#"'log' must be "off", "error", "warn", "info", "debug" or "trace", not"#;
         for (text, expected) in [
             (

@@ -2,11 +2,10 @@
 
 use crate::arithmetic::{ConnectError, Handshaker};
 use crate::audio::Devices;
-use crate::calls::{Calls, Report};
+use crate::calls::{Calls, Report, Ringer};
 use crate::clock::Clock;
 use crate::config::{Address, parse_address};
 use crate::connection::Connection;
-use crate::desktop::Desktop;
 use crate::dial::{self, Reached};
 use crate::discovery::{Discovery, Found};
 use crate::disk::Disk;
@@ -74,7 +73,7 @@ pub(crate) struct Driver {
     pub(crate) answers: HashMap<CommandId, oneshot::Sender<Result<Answer, Refusal>>>,
     pub(crate) calls: Calls,
     pub(crate) devices: Devices,
-    pub(crate) desktop: Desktop,
+    pub(crate) ringer: Ringer,
     pub(crate) last_id: u64,
     pub(crate) trouble: BTreeMap<&'static str, String>,
 }
@@ -366,8 +365,8 @@ impl Driver {
                 Output::Files(order) => self.files.handle(order),
                 Output::Event(kind) => {
                     if let EventKind::Call { call } = &kind {
-                        let name = || self.engine.name_of(&call.peer);
-                        self.desktop.handle_call(call, name);
+                        let may_ring = self.engine.may_disturb(&call.peer);
+                        self.ringer.handle_call(call, may_ring);
                     }
                     // In a flood of strangers our contacts come first.
                     if let (EventKind::Peer { peer }, Some(discovery)) = (&kind, &mut *discovery)

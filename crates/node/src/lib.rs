@@ -8,7 +8,6 @@ mod calls;
 mod clock;
 pub mod config;
 mod connection;
-mod desktop;
 mod dial;
 pub mod discovery;
 mod disk;

@@ -253,7 +253,7 @@ pub async fn start(config: NodeConfig) -> Result<Handle, StartError> {
         answers: HashMap::new(),
         calls,
         devices: devices.clone(),
-        desktop: crate::desktop::Desktop::default(),
+        ringer: calls::Ringer::new(devices.sound().clone()),
         last_id: 0,
         trouble: BTreeMap::new(),
     };

@@ -1,12 +1,11 @@
 //! Notifications: the interface `org.freedesktop.Notifications`, version 1.2, on the session bus.
 
 use super::bus::escaped;
-use super::{Act, Note};
+use super::{Act, Note, Topic};
 use crate::text;
 use dbus::arg::{RefArg, Variant};
 use dbus::blocking::{Connection, Proxy};
 use dbus::message::MatchRule;
-use hallway_model::PeerId;
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -21,10 +20,15 @@ const LISTEN_EVERY: Duration = Duration::from_millis(250);
 /// After this time nothing is expected of a notification any more, shown or not.
 const ANSWERABLE: Duration = Duration::from_mins(15);
 const AS_THE_DESKTOP_LIKES: i32 = -1;
+const NEVER: i32 = 0;
 /// What a click on the notification itself invokes.
 const DEFAULT: &str = "default";
 /// What a text typed there comes by, where there is that.
 const INLINE_REPLY: &str = "inline-reply";
+const ANSWER: &str = "answer";
+const DECLINE: &str = "decline";
+/// Not hidden by what is shown full screen, nor gone before it is answered.
+const CRITICAL: u8 = 2;
 
 /// Notifications, on a thread of their own: the desktop may take its time.
 pub(super) struct Desktop {
@@ -33,7 +37,7 @@ pub(super) struct Desktop {
 
 enum Word {
     Show(Note),
-    Hush(PeerId),
+    Hush(Topic),
 }
 
 impl Desktop {
@@ -60,8 +64,8 @@ impl Desktop {
         let _ = self.words.send(Word::Show(note));
     }
 
-    pub(super) fn hush(&mut self, peer: PeerId) {
-        let _ = self.words.send(Word::Hush(peer));
+    pub(super) fn hush(&mut self, topic: Topic) {
+        let _ = self.words.send(Word::Hush(topic));
     }
 }
 
@@ -84,17 +88,17 @@ fn run(
     let said = listen(&bus)?;
     let desktop = bus.with_proxy(NAME, PATH, ANSWER_WITHIN);
     let (able,): (Vec<String>,) = desktop.method_call(NAME, "GetCapabilities", ())?;
-    let mut shown: HashMap<PeerId, (u32, Instant)> = HashMap::new();
+    let mut shown: HashMap<Topic, (u32, Instant)> = HashMap::new();
     let mut activation = None;
     loop {
         match word {
             Word::Show(note) => {
-                let before = shown.get(&note.peer).map_or(0, |(id, _)| *id);
+                let before = shown.get(&note.topic).map_or(0, |(id, _)| *id);
                 let id = notify(&desktop, &able, &note, before)?;
-                shown.insert(note.peer, (id, Instant::now()));
+                shown.insert(note.topic, (id, Instant::now()));
             }
-            Word::Hush(peer) => {
-                if let Some((id, _)) = shown.remove(&peer) {
+            Word::Hush(topic) => {
+                if let Some((id, _)) = shown.remove(&topic) {
                     let () = desktop.method_call(NAME, "CloseNotification", (id,))?;
                 }
             }
@@ -145,27 +149,31 @@ fn listen(bus: &Connection) -> Result<Receiver<Said>, dbus::Error> {
 
 fn handle(
     said: Said,
-    shown: &mut HashMap<PeerId, (u32, Instant)>,
+    shown: &mut HashMap<Topic, (u32, Instant)>,
     activation: &mut Option<String>,
     acts: &UnboundedSender<Act>,
 ) {
     let (Said::Activation(id, _) | Said::Invoked(id, _) | Said::Replied(id, _) | Said::Closed(id)) =
         &said;
     // Those of other programs are told to all.
-    let Some(peer) = shown.iter().find(|(_, (shown, _))| shown == id) else {
+    let Some((topic, _)) = shown.iter().find(|(_, (shown, _))| shown == id) else {
         return;
     };
-    let peer = *peer.0;
-    let act = match said {
-        Said::Activation(_, token) => {
+    let topic = *topic;
+    let act = match (said, topic) {
+        (Said::Activation(_, token), _) => {
             *activation = Some(token);
             None
         }
-        Said::Invoked(_, key) if key == DEFAULT => Some(Act::Open(peer, activation.take())),
-        Said::Invoked(..) => None,
-        Said::Replied(_, text) => Some(Act::Reply(peer, text)),
-        Said::Closed(_) => {
-            shown.remove(&peer);
+        (Said::Invoked(_, key), _) if key == DEFAULT => {
+            Some(Act::Open(topic.peer(), activation.take()))
+        }
+        (Said::Invoked(_, key), Topic::Call(call, _)) if key == ANSWER => Some(Act::Answer(call)),
+        (Said::Invoked(_, key), Topic::Call(call, _)) if key == DECLINE => Some(Act::Decline(call)),
+        (Said::Invoked(..), _) => None,
+        (Said::Replied(_, text), _) => Some(Act::Reply(topic.peer(), text)),
+        (Said::Closed(_), _) => {
+            shown.remove(&topic);
             None
         }
     };
@@ -175,12 +183,20 @@ fn handle(
     }
 }
 
+/// What is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Message,
+    Call,
+    Trouble,
+}
+
 /// Shows something that nobody has to do anything about there.
 pub(super) fn tell(title: &str, body: &str) -> Result<(), dbus::Error> {
     let bus = Connection::new_session()?;
     let desktop = bus.with_proxy(NAME, PATH, ANSWER_WITHIN);
     let (able,): (Vec<String>,) = desktop.method_call(NAME, "GetCapabilities", ())?;
-    show(&desktop, &able, 0, (title, body), &[], "im.error").map(drop)
+    show(&desktop, &able, 0, (title, body), &[], Kind::Trouble).map(drop)
 }
 
 fn notify(
@@ -195,11 +211,18 @@ fn notify(
     if can("actions") {
         actions.extend([DEFAULT, words.open]);
     }
+    let kind = match note.topic {
+        Topic::Talk(_) => Kind::Message,
+        Topic::Call(..) => Kind::Call,
+    };
+    if kind == Kind::Call && can("actions") {
+        actions.extend([ANSWER, words.answer, DECLINE, words.decline]);
+    }
     if note.can_reply && can(INLINE_REPLY) {
         actions.extend([INLINE_REPLY, words.reply]);
     }
     let said = (&*note.title, &*note.body);
-    show(desktop, able, before, said, &actions, "im.received")
+    show(desktop, able, before, said, &actions, kind)
 }
 
 fn show(
@@ -208,10 +231,18 @@ fn show(
     before: u32,
     (title, body): (&str, &str),
     actions: &[&str],
-    category: &str,
+    kind: Kind,
 ) -> Result<u32, dbus::Error> {
     let mut hints: HashMap<&str, Variant<Box<dyn RefArg>>> = HashMap::new();
+    let (category, icon) = match kind {
+        Kind::Trouble => ("im.error", "hallway"),
+        Kind::Message => ("im.received", "hallway"),
+        Kind::Call => ("call.incoming", "call-start"),
+    };
     hints.insert("category", Variant(Box::new(category.to_owned())));
+    if kind == Kind::Call {
+        hints.insert("urgency", Variant(Box::new(CRITICAL)));
+    }
     hints.insert("desktop-entry", Variant(Box::new("hallway".to_owned())));
     // Only the body may be taken for markup.
     let body = match able.iter().any(|able| able == "body-markup") {
@@ -221,12 +252,16 @@ fn show(
     let notification = (
         "Hallway",
         before,
-        "hallway",
+        icon,
         title,
         &*body,
         actions,
         hints,
-        AS_THE_DESKTOP_LIKES,
+        match kind {
+            // Until it is taken back: it rings for 50 s at most.
+            Kind::Call => NEVER,
+            Kind::Message | Kind::Trouble => AS_THE_DESKTOP_LIKES,
+        },
     );
     let (id,) = desktop.method_call(NAME, "Notify", notification)?;
     Ok(id)

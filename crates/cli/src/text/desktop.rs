@@ -8,6 +8,11 @@ pub(crate) struct DesktopWords {
     /// What a stranger's first message is announced with.
     pub(crate) request: &'static str,
     pub(crate) file: fn(&str) -> String,
+    /// Who calls.
+    pub(crate) calls: fn(&str) -> String,
+    pub(crate) answer: &'static str,
+    pub(crate) decline: &'static str,
+    pub(crate) missed: &'static str,
     pub(crate) open_hallway: &'static str,
     /// A talk and how much of it is unread.
     pub(crate) talk: fn(&str, u64) -> String,
@@ -26,6 +31,10 @@ pub(crate) fn desktop() -> DesktopWords {
             reply: "Reply",
             request: "would like to write with you",
             file: |name| format!("sends {name}"),
+            calls: |name| format!("{name} is calling"),
+            answer: "Answer",
+            decline: "Decline",
+            missed: "Missed call",
             open_hallway: "Open Hallway",
             talk: |name, unread| format!("{name} ({unread})"),
             do_not_disturb: "Do not disturb",
@@ -45,6 +54,10 @@ pub(crate) fn desktop() -> DesktopWords {
             reply: "回复",
             request: "想和你聊天",
             file: |name| format!("发来 {name}"),
+            calls: |name| format!("{name} 来电"),
+            answer: "接听",
+            decline: "拒绝",
+            missed: "未接来电",
             open_hallway: "打开 Hallway",
             talk: |name, unread| format!("{name}（{unread}）"),
             do_not_disturb: "请勿打扰",

@@ -179,6 +179,76 @@ fn who_writes_is_announced_and_can_be_answered_there() {
 }
 
 #[test]
+fn a_call_is_answered_and_declined_there() {
+    let desktop = Desktop::start();
+    let mut ann = Home::empty();
+    ann.vars.push(desktop.bus.var());
+    ann.start(&["--key-store", "file", "--name", "Ann"]);
+    let bo = Home::up("Bo");
+    assert_eq!(ann.run(&["connect", &bo.address()]).code, 0);
+    ann.tell("Bo", "may I call?");
+    assert_eq!(bo.run(&["requests", "accept", "Ann"]).code, 0);
+    let rings = || {
+        let Shown::Note {
+            id, title, actions, ..
+        } = desktop.next()
+        else {
+            panic!("nothing was shown");
+        };
+        assert_eq!(title, "Bo is calling");
+        assert_eq!(
+            actions,
+            ["default", "Open", "answer", "Answer", "decline", "Decline"]
+        );
+        id
+    };
+    for (action, state) in [("answer", "active"), ("decline", "ended")] {
+        let mut call = bo.follow(&["call", "Ann", "--json"]);
+        let id = rings();
+        desktop.done.send(("ActionInvoked", id, action)).unwrap();
+        call.until(|call| call["state"] == state);
+        let closed = desktop.next();
+        assert!(
+            matches!(closed, Shown::Closed(closed) if closed == id),
+            "{closed:?}"
+        );
+        // What is over already cannot be hung up.
+        bo.run(&["hang-up"]);
+        call.ended();
+    }
+
+    // Who was not there is told so.
+    let call = bo.follow(&["call", "Ann", "--json"]);
+    let id = rings();
+    assert_eq!(bo.run(&["hang-up"]).code, 0);
+    call.ended();
+    let closed = desktop.next();
+    assert!(
+        matches!(closed, Shown::Closed(closed) if closed == id),
+        "{closed:?}"
+    );
+    let Shown::Note { title, body, .. } = desktop.next() else {
+        panic!("nothing was shown");
+    };
+    assert_eq!((&*title, &*body), ("Bo", "Missed call"));
+
+    // Who is busy is not disturbed: what comes after it is the next that is told.
+    assert_eq!(ann.run(&["set-status", "busy"]).code, 0);
+    let mut told = ann.follow(&["tail", "--json"]);
+    let mut call = bo.follow(&["call", "Ann", "--json"]);
+    call.until(|call| call["state"] == "ringing");
+    assert_eq!(bo.run(&["hang-up"]).code, 0);
+    call.ended();
+    told.until(|event| event["kind"] == "message" && event["new"] == true);
+    assert_eq!(ann.run(&["log", "Bo", "--mark-read"]).code, 0);
+    let closed = desktop.next();
+    assert!(matches!(closed, Shown::Closed(_)), "{closed:?}");
+    assert_eq!(ann.run(&["set-status", "available"]).code, 0);
+    let _call = bo.follow(&["call", "Ann", "--json"]);
+    rings();
+}
+
+#[test]
 fn who_started_it_by_its_icon_is_told_there_what_is_wrong() {
     let desktop = Desktop::start();
     let mut ann = Home::empty();

@@ -48,6 +48,8 @@ pub struct Preferences {
     pub capture: CaptureConfig,
     /// Music and the least delay, for more bandwidth.
     pub studio: bool,
+    /// Calls are heard before they are answered.
+    pub ring: bool,
 }
 
 impl Preferences {
@@ -65,6 +67,7 @@ impl Preferences {
                 gain: config.gain_control,
             },
             studio: config.studio,
+            ring: config.ring,
         }
     }
 }
@@ -92,6 +95,7 @@ pub(crate) struct Sound {
     hosts: Hosts,
     capture: CaptureConfig,
     studio: bool,
+    ring: bool,
     choices: Arc<Mutex<Choices>>,
 }
 
@@ -103,6 +107,7 @@ impl Sound {
             hosts,
             capture: AS_IT_CAME,
             studio: false,
+            ring: true,
             choices: Arc::default(),
         }
     }
@@ -120,6 +125,11 @@ impl Sound {
     /// Music and the least delay are wanted.
     pub(crate) fn studio(&self) -> bool {
         self.studio
+    }
+
+    /// Calls are heard before they are answered.
+    pub(crate) fn rings(&self) -> bool {
+        self.ring
     }
 
     /// The devices that are meant now.
@@ -179,6 +189,7 @@ impl Devices {
                 hosts,
                 capture: preferences.capture,
                 studio: preferences.studio,
+                ring: preferences.ring,
                 choices: Arc::new(Mutex::new(choices)),
             },
             file: Arc::new(file),

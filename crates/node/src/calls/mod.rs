@@ -1,10 +1,12 @@
 //! The sound of calls: one thread that runs only while a call does.
 
+mod ringer;
 mod room;
 mod socket;
 mod thread;
 mod trial;
 
+pub(crate) use ringer::Ringer;
 pub(crate) use socket::{Sockets, bind};
 pub use trial::Trial;
 
@@ -154,7 +156,9 @@ mod tests {
     use super::*;
     use crate::audio::ring::{CaptureEnd, PlaybackEnd};
     use crate::audio::{AudioError, Failed, Host, Opened};
-    use hallway_model::{DeviceView, SoundDirection};
+    use hallway_model::{
+        CallDirection, CallState, CallView, DeviceView, PeerId, SoundDirection, WallTime,
+    };
     use hallway_proto::call::MediaKey;
     use std::f32::consts::TAU;
     use std::net::{Ipv4Addr, SocketAddr};
@@ -309,23 +313,27 @@ mod tests {
             }
         }
 
-        /// Waits until a fifth of a second is nearly nothing but this tone, or nothing at all.
         fn hears(&self, hertz: Option<f32>) {
-            let mut sound = Vec::new();
-            loop {
-                sound.extend(self.heard.recv().unwrap());
-                if sound.len() < 9_600 {
-                    continue;
-                }
-                let is_it = match hertz {
-                    Some(hertz) => share(&sound, hertz) > 0.9,
-                    None => sound.iter().all(|sample| sample.abs() < 0.001),
-                };
-                if is_it {
-                    return;
-                }
-                sound.clear();
+            hears(&self.heard, hertz);
+        }
+    }
+
+    /// Waits until a fifth of a second is nearly nothing but this tone, or nothing at all.
+    fn hears(heard: &Receiver<Vec<f32>>, hertz: Option<f32>) {
+        let mut sound = Vec::new();
+        loop {
+            sound.extend(heard.recv().unwrap());
+            if sound.len() < 9_600 {
+                continue;
             }
+            let is_it = match hertz {
+                Some(hertz) => share(&sound, hertz) > 0.9,
+                None => sound.iter().all(|sample| sample.abs() < 0.001),
+            };
+            if is_it {
+                return;
+            }
+            sound.clear();
         }
     }
 
@@ -401,6 +409,61 @@ mod tests {
         let measured = |input: &Input| matches!(input, Input::MediaStats(CALL, _));
         bo.reports_all(&[&neither, &heard, &measured]);
         ann.reports_all(&[&heard, &measured]);
+    }
+
+    fn seen(state: CallState, direction: CallDirection) -> CallView {
+        CallView {
+            id: CALL,
+            peer: PeerId([7; 32]),
+            direction,
+            state,
+            waiting: false,
+            at: WallTime(0),
+            duration_ms: 0,
+            muted: false,
+            held: false,
+            muted_by_them: false,
+            held_by_them: false,
+            can_speak: true,
+            can_hear: true,
+            they_can_speak: true,
+            they_can_hear: true,
+            connected: false,
+            stats: None,
+            end: None,
+            detail: None,
+        }
+    }
+
+    #[test]
+    fn a_call_is_heard_until_it_is_answered() {
+        use CallDirection::{Incoming, Outgoing};
+        let (tell, heard) = channel();
+        let hummer = Hummer {
+            hertz: 400.0,
+            deaf_and_mute: false,
+            heard: tell,
+        };
+        let sound = Sound::of(Arc::new(move || Box::new(hummer.clone())));
+        let mut ringer = Ringer::new(sound);
+        ringer.handle_call(&seen(CallState::Dialling, Outgoing), true);
+        ringer.handle_call(&seen(CallState::Ringing, Incoming), false);
+        assert!(heard.try_recv().is_err(), "nobody is to be heard");
+        ringer.handle_call(&seen(CallState::Ringing, Outgoing), true);
+        hears(&heard, Some(425.0));
+        ringer.handle_call(&seen(CallState::Active, Outgoing), true);
+        // The device is given back.
+        while heard.recv_timeout(Duration::from_secs(1)).is_ok() {}
+        ringer.handle_call(&seen(CallState::Ended, Outgoing), true);
+        ringer.handle_call(&seen(CallState::Ringing, Incoming), true);
+        while !heard
+            .recv()
+            .unwrap()
+            .iter()
+            .any(|sample| sample.abs() > 0.1)
+        {}
+        drop(ringer);
+        while heard.recv_timeout(Duration::from_secs(1)).is_ok() {}
     }
 
     #[test]

@@ -272,10 +272,9 @@ impl Engine {
         self.directory.len()
     }
 
-    /// What a peer is called here: by its name, or else by its tag.
-    pub fn name_of(&self, peer: &PeerId) -> String {
-        let entry = self.directory.get(peer);
-        entry.map_or_else(|| format!("~{}", peer.tag()), Entry::name)
+    /// Whether what this peer does may ask for attention now.
+    pub fn may_disturb(&self, peer: &PeerId) -> bool {
+        self.status != Status::Busy && !self.chosen.muted.contains(peer)
     }
 
     /// Our name now.
