@@ -23,6 +23,14 @@ test("Chinese says everything that English does", () => {
   }
 });
 
+test("a call that nobody answered is missed by whom it was for, and not by who called", () => {
+  for (const { callOutcome } of Object.values(languages)) {
+    const told = (own) => ["missed", "busy", "cancelled"].map((outcome) => callOutcome[outcome]("", own));
+    assert.equal(new Set(told(false)).size, 1);
+    assert.equal(new Set([...told(true), ...told(false)]).size, 4);
+  }
+});
+
 test("the language is the chosen one, or the browser's", () => {
   assert.equal(pick("zh", ["en-US"]).code, "zh-CN");
   assert.equal(pick(null, ["zh-CN", "en"]).code, "zh-CN");

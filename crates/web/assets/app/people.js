@@ -27,7 +27,7 @@ export function lineOf(message, me, t) {
   if (message.deleted) return t.deleted;
   if (message.kind === "text") return own + message.text.replace(/\s+/gu, " ").slice(0, 120);
   if (message.kind === "file" && message.file) return `${own}📎 ${message.file.name}`;
-  if (message.kind === "call" && message.call) return t.callOutcome[message.call.outcome]?.("").replace(/[,\s]+$/u, "") ?? t.call;
+  if (message.kind === "call" && message.call) return t.callOutcome[message.call.outcome]?.("", message.from === me).replace(/[,\s]+$/u, "") ?? t.call;
   return t.newer;
 }
 

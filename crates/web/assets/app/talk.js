@@ -84,7 +84,7 @@ function Content({ message, app }) {
   if (message.kind === "file" && message.file) return html`<${FileCard} message=${message} app=${app} />`;
   if (message.kind === "call" && message.call) {
     const { outcome, duration_ms } = message.call;
-    return html`<span class="text">📞 ${t.callOutcome[outcome]?.(duration(duration_ms)) ?? t.call}</span>`;
+    return html`<span class="text">📞 ${t.callOutcome[outcome]?.(duration(duration_ms), message.from === app.state.me.id) ?? t.call}</span>`;
   }
   return html`<i class="gone">${t.newer}</i>`;
 }
