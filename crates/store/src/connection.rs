@@ -4,6 +4,7 @@ use crate::key::{DatabaseKey, SALT_BYTES};
 use rusqlite::{Connection, OpenFlags};
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Once;
 
 /// Bytes of a page of the database, cipher and all.
 pub(crate) const PAGE_BYTES: u64 = 4096;
@@ -22,6 +23,9 @@ const LOG_PAGES: u32 = 4096;
 /// Statements that each connection keeps ready.
 const STATEMENTS: usize = 48;
 
+/// Passed once SQLCipher has set itself up.
+static SET_UP: Once = Once::new();
+
 /// What a connection is for.
 pub(crate) enum Access<'a> {
     /// The writer.
@@ -34,12 +38,20 @@ pub(crate) enum Access<'a> {
     Create(&'a [u8; SALT_BYTES]),
 }
 
+/// Has SQLCipher set itself up, which the first connection of the process does. To one that another
+/// thread opens meanwhile SQLite seems ready, and its key is refused.
+fn set_up() {
+    // What is wrong with it the connection that is wanted will say.
+    SET_UP.call_once(|| drop(Connection::open_in_memory()));
+}
+
 /// Opens the database at `path`, which exists. The file is read only when it is first used.
 pub(crate) fn connect(
     path: &Path,
     key: &DatabaseKey,
     access: &Access<'_>,
 ) -> rusqlite::Result<Connection> {
+    set_up();
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let write = flags | OpenFlags::SQLITE_OPEN_READ_WRITE;
     let read = flags | OpenFlags::SQLITE_OPEN_READ_ONLY;
