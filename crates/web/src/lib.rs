@@ -33,7 +33,7 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 26] = assets![
+static ASSETS: [Asset; 25] = assets![
     ("index.html", HTML),
     ("style.css", CSS),
     ("icon.svg", SVG),
@@ -55,7 +55,6 @@ static ASSETS: [Asset; 26] = assets![
     ("app/uploads.js", SCRIPT),
     ("app/dialogs.js", SCRIPT),
     ("app/dialog.js", SCRIPT),
-    ("app/icons.js", SCRIPT),
     ("app/qr.js", SCRIPT),
     ("app/settings.js", SCRIPT),
     ("app/verify.js", SCRIPT),

@@ -1,8 +1,7 @@
 // Calls: the bar above a talk while one runs, and what rings.
-import { html } from "./html.js";
+import { html, Icon } from "./html.js";
 import { duration } from "./format.js";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Icon } from "./icons.js";
 
 /** -60 dBFS is nothing, 0 is full. */
 const share = (dbfs) => Math.max(0, Math.min(1, (dbfs + 60) / 60));

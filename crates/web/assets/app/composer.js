@@ -1,8 +1,7 @@
 // Where a message is written. A draft is kept for each talk, whatever happens to the page.
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { html } from "./html.js";
+import { html, Icon } from "./html.js";
 import { Attached, Uploads } from "./files.js";
-import { Icon } from "./icons.js";
 import { alsoOf, attachedOf } from "./state.js";
 import { pastedFiles, pastedName } from "./uploads.js";
 import { draftOf, keepDraft, sends } from "./writing.js";

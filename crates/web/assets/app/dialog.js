@@ -1,7 +1,6 @@
 // The frame of whatever opens above the page, and what is told for a while.
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { html } from "./html.js";
-import { Icon } from "./icons.js";
+import { html, Icon } from "./html.js";
 
 /** What has just gone wrong, or well. While a dialog is open only what is in it is heard and clicked. */
 export function Notices({ app }) {

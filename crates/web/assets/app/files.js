@@ -1,8 +1,7 @@
 // A file in a talk: what it is, how far it has come, and what can be done with it.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { html } from "./html.js";
+import { html, Icon } from "./html.js";
 import { percent, size } from "./format.js";
-import { Icon } from "./icons.js";
 import { alsoOf } from "./state.js";
 import { choices, isOpen, standing } from "./transfers.js";
 

@@ -1,7 +1,6 @@
 // The left side: who we are, search, and everybody in three lists.
-import { html } from "./html.js";
+import { html, Icon } from "./html.js";
 import { hue, initials, when } from "./format.js";
-import { Icon } from "./icons.js";
 import { ambiguous, isMuted, people, talkOf } from "./state.js";
 import { draftOf } from "./writing.js";
 

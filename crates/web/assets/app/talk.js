@@ -1,12 +1,11 @@
 // A talk with one person: its head, its messages in a moving window, and the composer.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { html } from "./html.js";
+import { html, Icon } from "./html.js";
 import { clock, day, dayKey, duration, isEmojiOnly, moment, parts } from "./format.js";
 import { isMuted, keyOf, lastSeqOf, talkOf } from "./state.js";
 import { Circle, dotOf, presenceWord } from "./people.js";
 import { Composer } from "./composer.js";
 import { FileCard } from "./files.js";
-import { Icon } from "./icons.js";
 import { droppedFiles } from "./uploads.js";
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "🙏", "🎉"];
