@@ -112,8 +112,8 @@ fn files_on_their_way_tell_how_they_stand() {
         files::large_file(&ann, &format!("{number}.img"), 15_000_000, number);
     }
     for name in ["large.img", "unwanted.img"] {
-        let file = File::create(files::outbox(&ann).join(name)).unwrap();
-        file.set_len(500_000_000).unwrap();
+        let file = File::create(files::outbox(&ann).join(name)).expect("a new file");
+        file.set_len(500_000_000).expect("holes take no room");
     }
     page::run("transfers", &[&ann, &bo]);
 }
