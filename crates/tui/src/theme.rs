@@ -29,6 +29,8 @@ pub(crate) enum Role {
     Bad,
     /// A line that frames: the head, the status.
     Bar,
+    /// The same when something is wrong.
+    Alarm,
     /// What is chosen.
     Chosen,
     Link,
@@ -70,6 +72,11 @@ impl Theme {
                 Self::Light => plain.fg(Color::Black).bg(Color::Gray),
                 Self::Plain => plain.add_modifier(Modifier::REVERSED),
             },
+            Role::Alarm => match self {
+                Self::Dark | Self::Light => plain.fg(Color::White).bg(Color::Red),
+                Self::Plain => plain.add_modifier(Modifier::REVERSED),
+            }
+            .add_modifier(Modifier::BOLD),
             Role::Chosen => plain.add_modifier(Modifier::REVERSED),
             Role::Link => colour(Color::Cyan, Color::Blue).add_modifier(Modifier::UNDERLINED),
             Role::Code => colour(Color::LightYellow, Color::Red),

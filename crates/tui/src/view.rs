@@ -491,13 +491,16 @@ fn draw_status(app: &App, frame: &mut Frame<'_>, area: Rect) {
     let width = usize::from(area.width);
     let (text, style) = match (&app.notice, &app.link) {
         (Some(notice), _) => {
-            let role = if notice.bad { Role::Bad } else { Role::Strong };
-            (notice.text.clone(), bar.patch(app.theme.of(role)))
+            let style = match notice.bad {
+                true => app.theme.of(Role::Alarm),
+                false => bar.patch(app.theme.of(Role::Strong)),
+            };
+            (notice.text.clone(), style)
         }
         (None, Link::Connecting) => (words.connecting.to_owned(), bar),
         (None, Link::Down(_)) => {
             let text = format!("{}; {}", words.down, words.down_hint);
-            (text, bar.patch(app.theme.of(Role::Bad)))
+            (text, app.theme.of(Role::Alarm))
         }
         (None, Link::Up) => (hints(app), bar),
     };
