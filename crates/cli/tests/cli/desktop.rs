@@ -17,6 +17,16 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// Far more than anything of this takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Everybody may do everything, and nothing of this computer is started for it.
+const BUS: &str = r#"<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+  </policy>
+</busconfig>
+"#;
+
 /// A bus with nobody on it.
 pub(crate) struct SessionBus {
     daemon: Child,
@@ -25,8 +35,12 @@ pub(crate) struct SessionBus {
 
 impl SessionBus {
     pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("bus.conf");
+        fs::write(&config, BUS).unwrap();
         let mut daemon = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--print-address"])
+            .arg(format!("--config-file={}", config.display()))
+            .args(["--nofork", "--print-address"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
