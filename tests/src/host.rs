@@ -1,5 +1,7 @@
 //! The real program on a host of a [`Lan`].
 
+pub use crate::tail::Tail;
+
 use crate::lab::{Lan, Namespace, Process, mortal};
 use crate::terminal::Terminal;
 use serde_json::Value;
@@ -9,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, thread};
@@ -488,7 +490,7 @@ impl Host {
     #[track_caller]
     pub fn tail(&self) -> Tail {
         let reply = self.request("GET", "events");
-        self.follow(reply.expect("a node tells its events"), None)
+        Tail::of(reply.expect("a node tells its events"), None)
     }
 
     /// Runs `hallway tail` with these arguments, such as `--since`. It takes a moment until it
@@ -499,25 +501,7 @@ impl Host {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Process::spawn(&self.namespace, command).expect("setpriv starts");
         let stdout = process.take_stdout().expect("it was asked for");
-        self.follow(BufReader::new(stdout), Some(process))
-    }
-
-    fn follow(&self, lines: impl BufRead + Send + 'static, process: Option<Process>) -> Tail {
-        let (sender, events) = mpsc::channel();
-        thread::spawn(move || {
-            for line in lines.lines().map_while(io::Result::ok) {
-                let event = serde_json::from_str(&line)
-                    .unwrap_or_else(|e| panic!("hallway tail: {e}: {line}"));
-                if sender.send(event).is_err() {
-                    return;
-                }
-            }
-        });
-        Tail {
-            _process: process,
-            events,
-            seen: Vec::new(),
-        }
+        Tail::of(BufReader::new(stdout), Some(process))
     }
 
     /// Posts to the node's own API, for what no command does.
@@ -568,7 +552,7 @@ impl Host {
                 !left.is_zero(),
                 "{} waited {within:?} in vain: {what}. Events: {:#?}",
                 self.plan.name,
-                tail.seen
+                tail.seen()
             );
             tail.next(left.min(LOOK_AGAIN));
             // One look is enough for all that has happened meanwhile.
@@ -666,49 +650,6 @@ impl Drop for Host {
             let (name, log) = (&self.plan.name, self.log());
             eprintln!("---- log of {name} ----\n{log}---- end of the log of {name} ----");
         }
-    }
-}
-
-/// The events of a node.
-#[derive(Debug)]
-pub struct Tail {
-    _process: Option<Process>,
-    events: Receiver<Value>,
-    seen: Vec<Value>,
-}
-
-impl Tail {
-    /// Waits for an event that fits and returns it; those before it are passed over.
-    #[track_caller]
-    pub fn wait_for(&mut self, mut fits: impl FnMut(&Value) -> bool, within: Duration) -> Value {
-        let end = Instant::now() + within;
-        loop {
-            match self.next(end.saturating_duration_since(Instant::now())) {
-                Some(event) if fits(&event) => return event,
-                Some(_) => {}
-                None => panic!("no such event in {within:?}, only {:#?}", self.seen),
-            }
-        }
-    }
-
-    /// Waits for the next event; `None` when there is none in this time.
-    #[track_caller]
-    pub fn next(&mut self, within: Duration) -> Option<Value> {
-        match self.events.recv_timeout(within) {
-            Ok(event) => {
-                self.seen.push(event.clone());
-                Some(event)
-            }
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                panic!("hallway tail ended; it had told {:#?}", self.seen)
-            }
-        }
-    }
-
-    /// All events so far that were waited for or passed over.
-    pub fn seen(&self) -> &[Value] {
-        &self.seen
     }
 }
 

@@ -10,4 +10,5 @@ pub mod lab;
 pub mod page;
 pub mod past;
 pub mod sim;
+mod tail;
 pub mod terminal;

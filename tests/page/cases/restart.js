@@ -9,7 +9,7 @@ export default async function restart(annHost, boHost) {
   await ann.choose("Bo");
   await ann.area.fill("half a sen");
   await page.reload();
-  await ann.choose("Bo");
+  await ann.area.waitFor();
   assert.equal(await ann.area.inputValue(), "half a sen");
 
   // What was chosen is kept, too.

@@ -79,6 +79,7 @@ export default async function settings(annHost, boHost) {
   await ann.message("you again").getByRole("img", { name: /Delivered|Read/u }).waitFor();
 
   // A key goes to whoever has written.
+  await page.evaluate(() => localStorage.removeItem("hallway.talk"));
   await page.reload();
   await boHost.tell(annHost, "are you there?");
   await page.locator(".lists .count").waitFor();

@@ -12,6 +12,7 @@ import { Notices } from "./dialog.js";
 import { Dialogs } from "./dialogs.js";
 import { uploader } from "./uploads.js";
 
+const OPEN_TALK = "hallway.talk";
 /** Messages that are loaded when a talk is opened, and on each side of one that is jumped to. */
 const PAGE = 100;
 const NOTICE_MS = 6000;
@@ -151,6 +152,7 @@ function App({ api, talk }) {
     addEventListener("beforeunload", ask);
     return () => removeEventListener("beforeunload", ask);
   }, [uploading]);
+  useEffect(() => { localStorage.setItem(OPEN_TALK, state.selected ?? ""); }, [state.selected]);
   const unread = unreadTotal(state);
   useEffect(() => { document.title = unread ? `(${unread}) Hallway` : "Hallway"; }, [unread]);
   // Before anything is painted in other colours.
@@ -189,7 +191,7 @@ function App({ api, talk }) {
     <${Dialogs} app=${app} />`;
 }
 
-/** The talk that the address names, if it names one. */
-const talk = new URLSearchParams(location.hash.slice(1)).get("peer");
+/** The talk that the address names, or else the one that was open before. */
+const talk = new URLSearchParams(location.hash.slice(1)).get("peer") ?? localStorage.getItem(OPEN_TALK);
 const token = await enter(location, history, sessionStorage);
 render(html`<${App} api=${new Api(token)} talk=${talk} />`, document.getElementById("app"));
