@@ -17,6 +17,7 @@ mod node;
 mod overlay_view;
 mod overlays;
 mod picture;
+mod qr;
 mod rows;
 mod run;
 pub mod safe;

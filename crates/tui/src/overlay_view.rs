@@ -4,19 +4,22 @@ use crate::app::{App, FilePrompt, Find, Overlay};
 use crate::editor::Editor;
 use crate::format::bytes;
 use crate::overlays::EMOJI;
+use crate::qr;
 use crate::rows;
 use crate::safe;
 use crate::settings::{Asked, Prompt, Setting, SettingsList};
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 use crate::view::{put, put_bar};
 use crate::wrap::{cells, cut, fit, wrap};
 use hallway_model::{PeerId, VerifyView};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::Style;
+use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Clear;
 
+/// What digits and words of a safety number need beside its code.
+const DIGITS_CELLS: usize = 40;
 /// Wider lines are harder to read.
 const CELLS_MAX: u16 = 84;
 
@@ -299,7 +302,10 @@ fn draw_react(app: &App, frame: &mut Frame<'_>, editor: &Editor) {
 }
 
 fn draw_safety(app: &App, frame: &mut Frame<'_>, peer: &PeerId, number: Option<&VerifyView>) {
-    let width = usize::from(frame.area().width.min(CELLS_MAX)).saturating_sub(2);
+    let whole = usize::from(frame.area().width.min(CELLS_MAX));
+    let code = number.map_or_else(Vec::new, |number| code_of(app, frame, number));
+    let beside = code.first().map_or(0, |row| cells(row) + 1);
+    let width = whole.saturating_sub(2 + beside);
     let name = app.name_of(peer);
     let mut lines = vec![Line::default()];
     match number {
@@ -322,10 +328,33 @@ fn draw_safety(app: &App, frame: &mut Frame<'_>, peer: &PeerId, number: Option<&
     }
     let keys = Span::styled(format!(" {keys}"), app.theme.of(Role::Caution));
     lines.push(Line::from(keys));
-    let body = open(app, frame, &(app.words.safety)(&name), lines.len());
+    let rows = lines.len().max(code.len());
+    let body = open(app, frame, &(app.words.safety)(&name), rows);
     for (row, line) in lines.iter().enumerate() {
         put(frame, body, row, line);
     }
+    let right = Rect {
+        x: body.x + u16::try_from(whole.saturating_sub(beside)).unwrap_or(0),
+        width: u16::try_from(beside).unwrap_or(0),
+        ..body
+    };
+    for (row, modules) in code.into_iter().enumerate() {
+        let style = Style::new().fg(Color::Black).bg(Color::White);
+        put(frame, right, row, &Line::from(Span::styled(modules, style)));
+    }
+}
+
+/// The number for a camera, where there is room beside the digits, and colours to draw it in.
+fn code_of(app: &App, frame: &Frame<'_>, number: &VerifyView) -> Vec<String> {
+    let digits: String = number.safety_number.split_whitespace().collect();
+    let screen = frame.area();
+    let fits = |rows: &Vec<String>| {
+        let height = screen.height.saturating_sub(app.areas().status.height + 1);
+        let width = rows.first().map_or(0, |row| cells(row) + DIGITS_CELLS);
+        rows.len() <= usize::from(height) && width <= usize::from(screen.width.min(CELLS_MAX))
+    };
+    let rows = (app.theme != Theme::Plain).then(|| qr::rows(&digits));
+    rows.flatten().filter(fits).unwrap_or_default()
 }
 
 fn draw_sure(app: &App, frame: &mut Frame<'_>, question: &str) {

@@ -252,24 +252,24 @@ fn a_safety_number_is_compared() {
     insta::assert_snapshot!(desk.screen(), @"
      Ann                │ Bo ~aeaq · available
     ● Bo                │ No message yet. Say hello!
-    · 王小明 ✓          │
-    Nearby              │
-    ○ Cy                │
-                        │
-                        │
      Safety number with Bo
 
        12345 12345 12345 12345
-       12345 12345 12345 12345
-       12345 12345 12345 12345
+       12345 12345 12345 12345                        █▀▀▀▀▀█ ▀ ▄██▀▀▀▀ █▀▀▀▀▀█
+       12345 12345 12345 12345                        █ ███ █ ▀ █ ▀▀▄█▀ █ ███ █
+                                                      █ ▀▀▀ █ ▄▄ █   ▄▀ █ ▀▀▀ █
+     Read these digits aloud with Bo, in person       ▀▀▀▀▀▀▀ ▀▄█ █ █▄█ ▀▀▀▀▀▀▀
+     or by phone. If both of you see the same,        ▀▄█   ▀▀▄ █ ▀██ █▄▄▀ ▄█ ▀
+     nobody is in between.                            ▄ ▄▄▀▀▀██▄███▄  ▀▀▄  ████
+     y: they are the same   Esc: leave                  ▀  ▄▀▀  ▄▀▀█▄█▄▀▄██▀▄▄█
+                                                      ▀▀▄ ▄█▀▀▄ █▀▀▀ █ ▀▀▄█▀▄█▄
+                                                      ▀▀▀▀▀ ▀▀▄▄ ▀█ █▄█▀▀▀█▀▀ ▀
+                                                      █▀▀▀▀▀█ ▀█▄██▄█▄█ ▀ █▀▀██
+                                                      █ ███ █  ▀ ▀▄▄▀▀▀▀▀▀█▄▀
+                                                      █ ▀▀▀ █ ▀█▀▀▀ ▀ ██▀▄  ██▀
+                                                      ▀▀▀▀▀▀▀ ▀ ▀▀▀▀▀ ▀ ▀▀▀ ▀▀▀
 
-     Read these digits aloud with Bo, in person or by phone. If both of you see the
-     same, nobody is in between.
-     y: they are the same   Esc: leave
-                        │
-                        │
-                        │
-                        │
+
                         │
                         │
                         │>
