@@ -197,7 +197,7 @@ fn a_network_that_drops_multicast_or_isolates_is_suspected() {
         "{said}"
     );
     ann.one(&["connect", "10.77.0.2", "--json"]);
-    assert_says(&one(&ann, &[], "company"), "ok", &["1 other"]);
+    assert_says(&one(&ann, &[], "company"), "ok", &["one other"]);
 }
 
 fn a_firewall_in_front_of_the_port_is_found_from_both_sides() {

@@ -7,6 +7,13 @@ const ROWS = 300 + 100;
 
 const mounted = (page) => page.locator("li.message").count();
 
+/** What of the talk is there and in sight; or whether that is something else than before. */
+function shown(before) {
+  const rows = [...document.querySelectorAll("li.message")].map((row) => row.id);
+  const now = [document.querySelector(".log").scrollTop, ...rows].join();
+  return before === undefined ? now : now !== before;
+}
+
 /** Turns the wheel until something of the talk is in sight. */
 async function wheel(person, direction, text) {
   const { page } = person;
@@ -15,10 +22,10 @@ async function wheel(person, direction, text) {
   for (;;) {
     const found = await page.locator("li.message", { hasText: text }).count();
     if (found) return;
-    const top = () => page.evaluate(() => [document.querySelector(".log").scrollTop, document.querySelector("li.message").id].join());
-    const before = await top();
+    const before = await page.evaluate(shown);
     await page.mouse.wheel(0, direction * 3000);
-    await person.until((was) => [document.querySelector(".log").scrollTop, document.querySelector("li.message").id].join() !== was, before);
+    // It goes on there, or more comes in at the end that was reached.
+    await person.until(shown, before);
     assert.ok((await mounted(page)) <= ROWS);
   }
 }

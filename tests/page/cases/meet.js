@@ -75,6 +75,8 @@ export default async function meet(annHost, boHost) {
   await keyboard.press("Enter");
   await bo.message("好的").locator(".reactions", { hasText: "👍" }).waitFor();
   await focused("li.message");
+  // It stands before what can be done.
+  await ann.message("好的").locator(".reactions", { hasText: "👍" }).waitFor();
   for (let i = 0; i < 3; i += 1) await keyboard.press("Tab");
   await focused("[aria-label=Reply]");
   await keyboard.press("Enter");
