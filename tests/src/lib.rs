@@ -12,3 +12,4 @@ pub mod past;
 pub mod sim;
 mod tail;
 pub mod terminal;
+pub mod workspace;

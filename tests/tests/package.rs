@@ -1,37 +1,19 @@
 //! The Debian package: all that goes into it is there, and says the same everywhere.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use hallway_tests::workspace::{packages, read, root};
 use serde_json::Value;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// What `scripts/deb` makes of the program before it packs.
 const MADE: &str = "target/release/package/";
 
-fn root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap().into()
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
 /// What the manifest of the program says, and the folder its paths begin at.
 fn package() -> (Value, PathBuf) {
-    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
+    let packages = packages();
     let package = packages.iter().find(|package| package["name"] == "hallway");
     (package.unwrap().clone(), root().join("crates/cli"))
 }

@@ -2,11 +2,11 @@
 //! small rules that nobody should have to remember.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use hallway_tests::workspace::{packages, read, root};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 /// Which of our crates each of our crates may import. Tests and benchmarks may import all.
 const MAY_IMPORT: [(&str, &[&str]); 9] = [
@@ -83,37 +83,6 @@ const LONGER: [(&str, usize, &str); 2] = [
 
 /// Lines of a fuzzer.
 const FUZZER_LINES_MAX: usize = 10;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .into()
-}
-
-fn read(path: &str) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-fn packages() -> Vec<Value> {
-    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--offline",
-        ])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    metadata["packages"].as_array().unwrap().clone()
-}
 
 /// The names of what a package depends on, less what only its tests do.
 fn dependencies(package: &Value) -> BTreeSet<&str> {
@@ -205,7 +174,7 @@ fn pure_crates_depend_on_nothing_that_does_io() {
 #[test]
 fn pure_crates_ban_clocks_threads_sockets_and_files() {
     for name in PURE {
-        let bans = read(&format!("crates/{name}/clippy.toml"));
+        let bans = read(format!("crates/{name}/clippy.toml"));
         for ban in BANS {
             assert!(
                 bans.contains(&format!("path = \"{ban}\"")),
