@@ -298,11 +298,11 @@ async fn sweep(node: &Handle, spool: &Path, now: SystemTime) -> Result<()> {
             _ => 0,
         };
         let stays = |id: &str| {
-            let message = id.parse().ok()?;
-            let found = node.reader().message(None, &message).ok()??;
-            Some(!found.deleted)
+            let id = id.parse().ok();
+            let found = id.and_then(|id| node.reader().message(None, &id).ok()?);
+            found.is_some_and(|found| !found.deleted)
         };
-        needless.extend(beyond(pictures, bytes_max, |id| stays(id) == Some(true)));
+        needless.extend(beyond(pictures, bytes_max, stays));
         for upload in needless {
             fs::remove_dir_all(&upload.folder).map_err(disk)?;
         }
